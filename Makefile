@@ -1,0 +1,38 @@
+# thvideo: `make demo` sets up and makes a first video; `make test` runs the tests.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+EXTRAS ?= dev,examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench examples clean
+
+help: ## show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.thvideo ## create .venv and install thvideo into it
+
+$(VENV)/.thvideo: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("thvideo needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; try make PYTHON=python3.12 $(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: setup ## animate the example painting with the example driver
+	$(BIN)/thvideo reenact --source examples/painting.jpg --driver examples/driver.mp4 -o demo/painting.mp4 --workspace demo/workspace
+	@echo "The video is at $(CURDIR)/demo/painting.mp4"
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest -n 2
+
+check: setup ## lint, types, layers, dead code, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
+	$(BIN)/deptry thvideo
+
+clean: ## remove what demo made
+	rm -rf demo

@@ -1,0 +1,182 @@
+"""Following one face through frames."""
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from made_faces import Square, SquareTracker, paint
+
+from thvideo.errors import InputError
+from thvideo.landmarks.choice import FaceChoice
+from thvideo.landmarks.follow import FollowedBatch, follow
+from thvideo.landmarks.schema import outer_eye_distance
+
+RED, TEAL = (30, 0), (200, 200)
+
+
+def follow_all(frames, tracker, choice=None, cuts=(), batch=7) -> FollowedBatch:
+    def batches() -> Iterator[np.ndarray]:
+        for first in range(0, len(frames), batch):
+            yield np.stack(frames[first : first + batch])
+
+    parts = list(follow(batches(), tracker, choice or FaceChoice(), cuts, name="clip.mp4"))
+    return FollowedBatch(
+        *(np.concatenate([getattr(part, name) for part in parts])
+          for name in ("points", "confidence", "found"))
+    )  # fmt: skip
+
+
+def middles(followed: FollowedBatch) -> np.ndarray:
+    return (followed.points.min(axis=1) + followed.points.max(axis=1)) / 2
+
+
+def walk(n_frames: int, **square) -> list[np.ndarray]:
+    return [paint([Square(60 + i, 60, 40, **square)]) for i in range(n_frames)]
+
+
+def test_every_frame_gets_the_landmarks_of_the_moving_face():
+    followed = follow_all(walk(40), SquareTracker())
+    assert followed.found.all()
+    np.testing.assert_allclose(middles(followed)[:, 0], 60 + np.arange(40), atol=0.6)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 12, 13, 100])
+def test_the_batches_frames_come_in_do_not_change_the_result(batch):
+    frames = walk(41)
+    expected = follow_all(frames, SquareTracker(), cuts=(17,))
+    followed = follow_all(frames, SquareTracker(), cuts=(17,), batch=batch)
+    np.testing.assert_array_equal(followed.points, expected.points)
+    np.testing.assert_array_equal(followed.confidence, expected.confidence)
+
+
+def test_faces_are_detected_on_key_frames_only_and_looked_at_once_elsewhere():
+    tracker = SquareTracker()
+    follow_all(walk(121), tracker)
+    assert tracker.n_detected <= 121 / 6 + 2
+    assert tracker.n_placed <= 121 * (1 + 2 / 6) + 8
+
+
+def test_frames_are_not_held_beyond_the_windows_they_belong_to():
+    pulled = 0
+
+    def stream() -> Iterator[np.ndarray]:
+        nonlocal pulled
+        for frame in walk(60):
+            pulled += 1
+            yield frame[None]
+
+    n_results = 0
+    for part in follow(stream(), SquareTracker(), FaceChoice(), ()):
+        n_results += len(part.found)
+        assert pulled - n_results <= 13
+    assert n_results == 60
+
+
+def test_frames_without_a_face_are_reported_and_the_face_is_found_again():
+    frames = [paint([] if 20 <= i < 33 else [Square(80, 60, 40)]) for i in range(60)]
+    followed = follow_all(frames, SquareTracker())
+    assert np.flatnonzero(~followed.found).tolist() == list(range(20, 33))
+    assert np.isnan(followed.points[20:33]).all()
+    assert not followed.confidence[20:33].any()
+
+
+def test_nobody_in_any_frame_gives_no_face_rather_than_an_error():
+    followed = follow_all([paint([])] * 20, SquareTracker())
+    assert not followed.found.any()
+
+
+def test_the_person_is_followed_although_another_one_becomes_larger():
+    frames = [paint([Square(40, 60, 40, RED), Square(150, 60, 30 + i, TEAL)]) for i in range(48)]
+    followed = follow_all(frames, SquareTracker())
+    np.testing.assert_allclose(middles(followed)[:, 0], 40, atol=1)
+
+
+def test_a_face_that_vanishes_is_not_replaced_by_the_neighbour():
+    frames = [
+        paint([Square(150, 60, 36, TEAL)] + ([Square(60, 60, 44, RED)] if i < 20 else []))
+        for i in range(80)
+    ]
+    followed = follow_all(frames, SquareTracker())
+    assert followed.found[:20].all()
+    assert not followed.found[20:].any()
+
+
+def test_a_face_that_flickers_for_a_moment_is_not_chosen():
+    frames = [
+        paint([Square(60, 60, 30, RED)] + ([Square(150, 60, 60, TEAL)] if i < 2 else []))
+        for i in range(30)
+    ]
+    followed = follow_all(frames, SquareTracker())
+    np.testing.assert_allclose(middles(followed)[:, 0], 60, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("choice", "x"),
+    [
+        (FaceChoice("largest"), 100),
+        (FaceChoice("left"), 30),
+        (FaceChoice("right"), 170),
+        (FaceChoice("index", 0), 100),
+        (FaceChoice("index", 1), 170),
+        (FaceChoice("index", 2), 30),
+    ],
+)
+def test_the_face_asked_for_is_followed(choice, x):
+    frames = [paint([Square(30, 60, 30), Square(100, 60, 50), Square(170, 60, 40)])] * 14
+    followed = follow_all(frames, SquareTracker(), choice)
+    np.testing.assert_allclose(middles(followed)[:, 0], x, atol=1)
+
+
+def test_a_number_without_a_face_is_an_error_that_names_the_file():
+    with pytest.raises(InputError, match=r"face 2 .* 1 face was found in frame 0 of clip.mp4"):
+        follow_all(walk(5), SquareTracker(), FaceChoice("index", 2))
+
+
+def test_after_a_cut_the_same_person_is_chosen_although_another_is_larger():
+    one = [paint([Square(100, 60, 50, RED)])] * 20
+    two = [paint([Square(50, 60, 40, RED), Square(150, 60, 60, TEAL)])] * 20
+    followed = follow_all(one + two, SquareTracker(), cuts=(20,))
+    np.testing.assert_allclose(middles(followed)[20:, 0], 50, atol=1)
+
+
+def test_a_face_that_the_detector_loses_is_still_followed_by_its_landmarks():
+    tracker = SquareTracker()
+    frames = walk(12, colour=RED) + [paint([Square(72 + i, 60, 40, TEAL)]) for i in range(30)]
+    tracker.blind = {TEAL[0]}
+    assert follow_all(frames, tracker).found.all()
+
+
+def test_a_picture_of_one_frame_is_enough():
+    followed = follow_all([paint([Square(80, 60, 40)])], SquareTracker())
+    assert followed.found.tolist() == [True]
+    np.testing.assert_allclose(middles(followed)[0], (80, 60), atol=0.6)
+
+
+def test_a_picture_without_a_face_has_none():
+    assert not follow_all([paint([])], SquareTracker()).found.any()
+
+
+def test_shots_of_one_frame_are_followed():
+    followed = follow_all(walk(5), SquareTracker(), cuts=(1, 2, 3, 4))
+    assert followed.found.all()
+
+
+def test_the_bundled_tracker_follows_real_people(shared_data: Path):
+    from thvideo.landmarks.bundled import BundledTracker
+
+    tracker = BundledTracker()
+    with (shared_data / "clips.tsv").open() as file:
+        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["split"] == "val"]
+    for row in [r for r in rows if r["kind"] == "real"][:4]:
+        labels = np.load(shared_data / "clips" / f"{row['clip']}.npz")["points"] / 16.0
+        capture = cv2.VideoCapture(str(shared_data / "clips" / f"{row['clip']}.mp4"))
+        reads = (capture.read()[1] for _ in range(40))
+        frames = [cv2.cvtColor(f, cv2.COLOR_BGR2RGB) for f in itertools.islice(reads, 40)]
+        followed = follow_all(frames, tracker, batch=16)
+        assert followed.found.all(), row["clip"]
+        error = np.linalg.norm(followed.points - labels[:40], axis=-1).mean(axis=1)
+        assert np.median(error / outer_eye_distance(labels[:40])) < 0.08, row["clip"]

@@ -1,0 +1,36 @@
+"""The peak is that of the part measured, children included."""
+
+import subprocess
+import sys
+
+import pytest
+
+from thvideo.pipeline.memory import MemoryMeter, _reset_own_peak
+
+MB = 1 << 20
+TAKE = "x = b'x' * (150 << 20)"
+
+
+def test_a_peak_is_seen_and_forgotten_by_the_next_meter():
+    if not _reset_own_peak():
+        pytest.skip("this system does not reset the high-water mark")
+    first = MemoryMeter()
+    before = first.peak_bytes()
+    block = bytearray(b"x") * (200 * MB)
+    del block
+    peak = first.peak_bytes()
+    assert peak - before > 150 * MB
+    assert MemoryMeter().peak_bytes() < peak - 150 * MB
+
+
+def test_a_child_that_lives_counts():
+    meter = MemoryMeter()
+    before = meter.peak_bytes()
+    script = f"{TAKE}\nprint('ready', flush=True)\ninput()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    child.stdout.readline()
+    meter.sample()
+    child.communicate("\n")
+    assert meter.peak_bytes() - before > 100 * MB

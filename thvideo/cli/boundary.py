@@ -1,0 +1,129 @@
+"""The one place that turns what went wrong into a line, a hint and an exit code."""
+
+import os
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thvideo.cli.console import OutputClosedError, prepare_streams, tell
+from thvideo.cli.stop import STOPPED, Terminated, stopping_at_once
+from thvideo.errors import ExitCode, ThvideoError
+
+if TYPE_CHECKING:
+    from typer import TyperException
+
+_SIGPIPE_EXIT = 141
+# The parser's library speaks to programmers.
+_PLAIN_WORDS = (
+    (r"Input should be a valid integer.*", "it must be a whole number"),
+    (r"Input should be a valid number.*", "it must be a number"),
+    (r"Value error, ", ""),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: What follows the program's name; the process's own when None.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    with stopping_at_once():
+        try:
+            return _guarded(given)
+        except OutputClosedError:
+            _silence_streams()
+            return _SIGPIPE_EXIT
+
+
+def _guarded(given: list[str]) -> int:
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        tell("stopped", STOPPED, "bold yellow")
+        return int(ExitCode.INTERRUPT)
+    except Terminated as stop:
+        tell("stopped", STOPPED, "bold yellow")
+        return stop.exit_code
+    except OutputClosedError:
+        raise
+    except ThvideoError as error:
+        _explain(error.fact, error.hint)
+        if _wants_traceback(given):
+            traceback.print_exc()
+        return int(error.exit_code)
+    except Exception as error:
+        return _report_bug(error, given)
+
+
+def _run(given: list[str]) -> int:
+    from typer import TyperException
+
+    from thvideo.cli.app import app
+
+    try:
+        result = app(given, prog_name="thvideo", standalone_mode=False)
+    except TyperException as error:
+        _explain(*_usage_error(error, given))
+        return int(ExitCode.USAGE)
+    if result == ExitCode.INTERRUPT:  # Typer catches the interrupt and returns its code
+        raise KeyboardInterrupt
+    return int(result or ExitCode.OK)
+
+
+def _usage_error(error: "TyperException", given: Sequence[str]) -> tuple[str, str]:
+    """Split a parser's message into the fact and what to do about it."""
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", None) or " ".join(["thvideo", *given[:1]])
+    fact, _, guess = error.format_message().partition(" Did you mean ")
+    near = getattr(error, "possibilities", None)
+    if near:
+        fact, guess = getattr(error, "message", fact), f"{near[0]}?"
+    for wordy, plain in _PLAIN_WORDS:
+        fact = re.sub(wordy, plain, fact)
+    fact = fact.strip().rstrip(".")
+    hint = f"did you mean {guess}" if guess else f"{command} --help"
+    return fact[:1].lower() + fact[1:], hint
+
+
+def _explain(fact: str, hint: str) -> None:
+    tell("error", fact, "bold red")
+    if hint:
+        tell("hint", hint, "bold cyan")
+
+
+def _wants_traceback(given: Sequence[str]) -> bool:
+    # Read here and not from the parsed options, because parsing itself may have failed.
+    return "--verbose" in given or os.environ.get("THVIDEO_DEBUG", "") not in ("", "0")
+
+
+def _report_bug(error: Exception, given: Sequence[str]) -> int:
+    """Say in a line what happened and keep the traceback in a file."""
+    text = "".join(traceback.format_exception(error))
+    name = f"thvideo-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    path = Path(tempfile.gettempdir()) / name
+    where = f"the traceback is in {path}"
+    try:
+        path.write_text(f"thvideo {' '.join(given)}\n\n{text}", encoding="utf-8")
+    except OSError:
+        where = "THVIDEO_DEBUG=1 shows the traceback"
+    if _wants_traceback(given):
+        sys.stderr.write(text)
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    _explain(f"a fault in thvideo: {summary}", f"{where}; please report it")
+    return int(ExitCode.BUG)
+
+
+def _silence_streams() -> None:
+    """Point the closed streams elsewhere, so that the flush at exit does not fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(null, stream.fileno())

@@ -1,0 +1,63 @@
+"""Lines to stdout and stderr: never wrapped, never styled unless a terminal reads them."""
+
+import sys
+from typing import TextIO
+
+
+class OutputClosedError(Exception):
+    """Whoever read the output has gone, as ``head`` does."""
+
+
+def prepare_streams() -> None:
+    """Make a character that the terminal's encoding lacks an escape instead of a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Say whether a person reads the stream as it is written."""
+    return hasattr(stream, "isatty") and stream.isatty()
+
+
+def one_line(text: str) -> str:
+    """Fold white space and show control characters escaped, so that a text stays one line."""
+    folded = " ".join(text.split())
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in folded
+    )
+
+
+def say(text: str = "") -> None:
+    """Write one line to stdout.
+
+    Raises:
+        OutputClosedError: The reader of a pipe has gone.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise OutputClosedError from error
+
+
+def tell(label: str, text: str, style: str) -> None:
+    """Write ``label: text`` as one line to stderr, the label coloured on a terminal.
+
+    Raises:
+        OutputClosedError: The reader of a pipe has gone.
+    """
+    line = one_line(text)
+    if not is_terminal(sys.stderr):
+        try:
+            sys.stderr.write(f"{label}: {line}\n")
+            sys.stderr.flush()
+        except BrokenPipeError as error:
+            raise OutputClosedError from error
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble((f"{label}: ", style), line))

@@ -1,0 +1,125 @@
+"""Draw a run's events: live on a terminal, a line a stage elsewhere, JSON lines, or not at all."""
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from thvideo.cli.console import is_terminal, one_line, say, tell
+from thvideo.cli.humane import count, duration, rate
+from thvideo.cli.options import Given
+from thvideo.cli.summary import summary_lines
+from thvideo.errors import ThvideoError
+from thvideo.pipeline import events
+from thvideo.pipeline.events import Event
+
+
+class View(Protocol):
+    """Shows events to whoever reads the output."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+    def failed(self, error: ThvideoError) -> None:
+        """Tell that the run ends with an error; the boundary explains it on stderr."""
+        ...
+
+
+def view_of(given: Given) -> AbstractContextManager[View]:
+    """Choose how a run is drawn, by the options and by who reads."""
+    if given.flag("json"):
+        return nullcontext(JsonView())
+    if given.flag("quiet"):
+        return nullcontext(QuietView())
+    if is_terminal(sys.stderr):
+        from thvideo.cli.live import LiveView
+
+        return LiveView()
+    return nullcontext(PlainView())
+
+
+class JsonView:
+    """One JSON object a line on stdout."""
+
+    def show(self, event: Event) -> None:
+        """Write the event."""
+        say(as_json(event.to_json()))
+
+    def failed(self, error: ThvideoError) -> None:
+        """Write the error as the last event."""
+        fact = {"event": "run_failed", "error": error.fact, "hint": error.hint}
+        say(as_json(fact | {"exit_code": int(error.exit_code)}))
+
+
+class QuietView:
+    """Nothing."""
+
+    def show(self, event: Event) -> None:
+        """Show nothing."""
+
+    def failed(self, error: ThvideoError) -> None:
+        """Show nothing: the boundary tells of the error."""
+
+
+class PlainView:
+    """A line on stderr for each stage that is over, and where the result is on stdout."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def show(self, event: Event) -> None:
+        """Write the line of an event that has one."""
+        self._tally.add(event)
+        match event:
+            case events.NodeNotice():
+                tell("note", f"{event.id}: {event.text}", "yellow")
+            case events.NodeReused() | events.NodeSkipped() | events.NodeFinished():
+                tell(event.id, self._tally.outcome(event), "")
+            case events.RunFinished():
+                for line in summary_lines(event, self._tally.reused, self._tally.ran):
+                    say(one_line(line))
+
+    def failed(self, error: ThvideoError) -> None:
+        """Write nothing more: the boundary tells of the error."""
+
+
+class Tally:
+    """What a run did so far, in words."""
+
+    def __init__(self) -> None:
+        self.reused: list[str] = []
+        self.ran: list[str] = []
+        self._progress: events.NodeProgress | None = None
+
+    def add(self, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case events.NodeStarted():
+                self._progress = None
+            case events.NodeProgress():
+                self._progress = event
+            case events.NodeReused():
+                self.reused.append(event.id)
+            case events.NodeFinished():
+                self.ran.append(event.id)
+
+    def outcome(self, event: events.NodeReused | events.NodeSkipped | events.NodeFinished) -> str:
+        """Say how a node ended."""
+        match event:
+            case events.NodeReused():
+                return "reused"
+            case events.NodeSkipped():
+                return f"skipped ({event.reason})"
+        parts = [f"done in {duration(event.seconds)}"]
+        if self._progress is not None and self._progress.id == event.id:
+            done, unit = self._progress.done, self._progress.unit
+            parts.append(count(done, unit))
+            if event.seconds >= 0.5 and done > 1:
+                parts.append(rate(done / event.seconds, unit))
+        return ", ".join(parts)
+
+
+def as_json(value: Any) -> str:
+    """Return one line of JSON; what JSON has no value for becomes text."""
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Pixels of one picture or batch: load, crop, warp, colour, blend."""

@@ -1,0 +1,1 @@
+"""Landmarks ``[T, 70, 2]``: tracking, smoothing, adaptation and drawing."""

@@ -1,0 +1,189 @@
+"""The tracker that ships with the package: a small detector and a small landmark network."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from thvideo.errors import DeviceError
+from thvideo.landmarks.face_crop import apply_affine, crop_matrix, invert_affine, warp_crop
+from thvideo.landmarks.tracker import box_from_detection
+from thvideo.models.detector import MULTIPLE_PX, DetectorNet, pick_peaks
+from thvideo.models.landmark_net import (
+    CROP_PX,
+    N_POINTS,
+    LandmarkNet,
+    cells_to_px,
+    fold_norms,
+    soft_argmax,
+)
+from thvideo.shapes import F32Array, U8Array, check_shape
+from thvideo.weights.cards import shipped_weight
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+DETECTOR_WEIGHT, LANDMARK_WEIGHT = "tracker_detector", "tracker_landmarks"
+DETECTION_PX = 320
+# Where the usual size finds nothing: a face that fills the picture, then a very small one.
+SECOND_LOOKS_PX = (176, 640)
+# Detector scores from which a find is looked at, and scores (detector and landmark network
+# together) from which it is a face.
+CANDIDATE_SCORE, FACE_SCORE = 0.25, 0.5
+_DETECT_BATCH, _CROP_BATCH = 8, 32
+
+
+class BundledTracker:
+    """Detector and landmark network on PyTorch, without anything to download.
+
+    Args:
+        device: PyTorch device.
+        precision: arithmetic of the networks; `auto` takes bfloat16 where the processor
+            computes with it and float32 elsewhere.
+        detector: weights to use instead of the shipped ones.
+        landmarks: weights to use instead of the shipped ones.
+
+    Raises:
+        DeviceError: the device is not there.
+        InputError: the weights are not there.
+    """
+
+    name = "bundled"
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        precision: Precision = "auto",
+        *,
+        detector: Path | None = None,
+        landmarks: Path | None = None,
+    ) -> None:
+        self._device = _usable_device(device)
+        self._dtype = _dtype_for(self._device, precision)
+        self._detector = self._load(DetectorNet(), detector or shipped_weight(DETECTOR_WEIGHT))
+        self._landmarks = self._load(LandmarkNet(), landmarks or shipped_weight(LANDMARK_WEIGHT))
+
+    def detect(self, frames: U8Array) -> list[F32Array]:
+        """Find the faces of every frame; see `Tracker.detect`.
+
+        A find counts when the landmark network takes it for a face too.
+        """
+        check_shape(frames, "T H W 3")
+        found = self._look(frames, DETECTION_PX)
+        for size_px in SECOND_LOOKS_PX:
+            missing = [index for index, boxes in enumerate(found) if not len(boxes)]
+            if missing:
+                again = self._look(frames[missing], size_px)
+                for index, boxes in zip(missing, again, strict=True):
+                    found[index] = boxes
+        return found
+
+    def landmarks(self, frames: U8Array, boxes: F32Array) -> tuple[F32Array, F32Array]:
+        """Place 70 points on one face per frame; see `Tracker.landmarks`."""
+        check_shape(frames, "T H W 3")
+        check_shape(boxes, "T 4", T=len(frames))
+        points = np.full((len(frames), N_POINTS, 2), np.nan, np.float32)
+        confidence = np.zeros(len(frames), np.float32)
+        usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > 1)
+        for rows in _groups(np.flatnonzero(usable), _CROP_BATCH):
+            matrices = [crop_matrix(boxes[row], CROP_PX) for row in rows]
+            crops = np.stack(
+                [
+                    warp_crop(frames[row], matrix, CROP_PX)
+                    for row, matrix in zip(rows, matrices, strict=True)
+                ]
+            )
+            found, face = self._place(crops)
+            for row, matrix, placed in zip(rows, matrices, found, strict=True):
+                points[row] = apply_affine(invert_affine(matrix), placed)
+            confidence[rows] = face
+        return points, confidence
+
+    def _look(self, frames: U8Array, longest_px: int) -> list[F32Array]:
+        """Detect at one scale and keep what the landmark network confirms."""
+        found: list[F32Array] = []
+        for rows in _groups(np.arange(len(frames)), _DETECT_BATCH):
+            pairs = [letterbox(frames[row], longest_px) for row in rows]
+            with torch.inference_mode():
+                logits, boxes = self._detector(self._tensor(np.stack([p for p, _ in pairs])))
+                peaks = pick_peaks(logits.float(), boxes.float(), CANDIDATE_SCORE)
+            for row, peak, (_, scale) in zip(rows, peaks, pairs, strict=True):
+                candidates = peak.cpu().numpy().astype(np.float32)
+                candidates[:, :4] = (candidates[:, :4] + 0.5) / scale - 0.5
+                found.append(self._confirmed(frames[row], candidates))
+        return found
+
+    def _confirmed(self, frame: U8Array, candidates: F32Array) -> F32Array:
+        if not len(candidates):
+            return candidates
+        repeated = np.broadcast_to(frame, (len(candidates), *frame.shape))
+        _, face = self.landmarks(repeated, box_from_detection(candidates))
+        candidates[:, 4] = np.sqrt(candidates[:, 4] * face)
+        kept = candidates[candidates[:, 4] >= FACE_SCORE]
+        return np.asarray(kept[np.argsort(-kept[:, 4], kind="stable")], np.float32)
+
+    def _place(self, crops: U8Array) -> tuple[F32Array, F32Array]:
+        """Points in crop pixels and face probability of crops `[B, 128, 128, 3]`."""
+        with torch.inference_mode():
+            maps, face = self._landmarks(self._tensor(crops))
+            points = cells_to_px(soft_argmax(maps))
+        return points.cpu().numpy(), face.float().sigmoid().cpu().numpy()
+
+    def _tensor(self, pictures: U8Array) -> Tensor:
+        """`[B, H, W, 3]` uint8 to `[B, 3, H, W]` in 0..1, channels last in memory."""
+        batch = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2)
+        return (batch.float() / 255).to(self._dtype)
+
+    def _load(self, net: nn.Module, path: Path) -> nn.Module:
+        net = fold_norms(net.eval())
+        net.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        moved = net.to(self._device, self._dtype)
+        return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def letterbox(frame: U8Array, longest_px: int) -> tuple[U8Array, float]:
+    """Scale a frame to a longest side and pad it, right and below, for the detector.
+
+    Args:
+        frame: `[H, W, 3]`.
+        longest_px: the longer side after scaling.
+
+    Returns:
+        The padded picture and the scale.
+    """
+    height, width = frame.shape[:2]
+    scale = longest_px / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(frame, size, interpolation=way)
+    right, below = -size[0] % MULTIPLE_PX, -size[1] % MULTIPLE_PX
+    padded = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return np.asarray(padded, np.uint8), scale
+
+
+def _groups(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _usable_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"the device {name!r} cannot be used", hint="use cpu") from error
+    return device
+
+
+def _dtype_for(device: torch.device, precision: Precision) -> torch.dtype:
+    if precision == "float32":
+        return torch.float32
+    if precision == "bfloat16":
+        return torch.bfloat16
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32

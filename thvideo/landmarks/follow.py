@@ -1,0 +1,319 @@
+"""Follow one person's face through a stream of frames.
+
+Faces are detected on key frames only. Their landmarks, found in two looks, give boxes; the
+boxes between key frames are interpolated, and one look at every frame places its landmarks.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
+from thvideo.landmarks.choice import (
+    STRANGER_LIKENESS,
+    Candidate,
+    FaceChoice,
+    choose,
+    needs_likeness,
+)
+from thvideo.landmarks.continuity import (
+    Face,
+    Tracklet,
+    has_drifted,
+    interpolate_boxes,
+    is_same_face,
+    link,
+    match,
+)
+from thvideo.landmarks.likeness import describe, similarity
+from thvideo.landmarks.tracker import Tracker, box_from_detection, box_from_points
+from thvideo.landmarks.windows import KEY_INTERVAL, Window, cut_windows
+from thvideo.shapes import BoolArray, F32Array, U8Array
+
+# A tracker's confidence from which there is a face, and from which a new one is begun.
+_FOUND, _BEGUN = 0.3, 0.5
+# After so many frames without a face it is looked for anew, by its likeness.
+_LOST_FRAMES = 24
+# Who comes back elsewhere in the picture must be this much like the person followed: 1 in 20
+# pairs from one clip is less alike, and 1 in 5 pairs from two clips is more.
+_SAME_LIKENESS = 0.62
+# How often the memory of a person's looks is renewed, and by how much.
+_MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
+_MAX_CANDIDATES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FollowedBatch:
+    """The face followed, over the next B frames.
+
+    Args:
+        points: ``[B, 70, 2]`` pixels, NaN where no face was found.
+        confidence: ``[B]`` in 0..1, 0 where no face was found.
+        found: ``[B]``.
+    """
+
+    points: F32Array
+    confidence: F32Array
+    found: BoolArray
+
+
+def follow(
+    batches: Iterable[U8Array],
+    tracker: Tracker,
+    choice: FaceChoice,
+    cuts: Sequence[int],
+    *,
+    name: str = "the input",
+) -> Iterator[FollowedBatch]:
+    """Follow one face; the result does not depend on how the frames are batched.
+
+    Args:
+        batches: Frames ``[B, H, W, 3]`` RGB in order; at most one batch is held, and 13 frames.
+        tracker: Finds faces and landmarks.
+        choice: Whose face, where there are several.
+        cuts: First frame of each new shot; the face is chosen anew there, by its likeness to
+            the person followed if several are there.
+        name: The file's name as the person knows it, for messages.
+
+    Yields:
+        Batches of results, in order, of sizes of their own.
+
+    Raises:
+        InputError: Fewer faces are there than the choice's index asks for.
+    """
+    follower = _Follower(tracker, choice, name)
+    for window in cut_windows(batches, cuts):
+        yield follower.step(window)
+
+
+class _Follower:
+    """What is known of the person followed, from window to window."""
+
+    def __init__(self, tracker: Tracker, choice: FaceChoice, name: str) -> None:
+        self._tracker = tracker
+        self._choice = choice
+        self._name = name
+        self._likeness: F32Array | None = None
+        self._remembered_at = 0
+        self._box: F32Array | None = None  # where the face was seen last in this shot
+        self._seen_at = 0
+        self._next_key_box: F32Array | None = None  # the box at the coming window's first frame
+
+    def step(self, window: Window) -> FollowedBatch:
+        """Find the face in a window's own frames."""
+        if window.starts_shot:
+            self._box, self._next_key_box = None, None
+        if len(window.frames) == 1 and window.starts_shot:
+            return self._still(window)
+        lost = self._box is None or window.first - self._seen_at > _LOST_FRAMES
+        boxes = self._begin(window) if lost else self._go_on(window)
+        keys = window.keys
+        known = np.flatnonzero(np.isfinite(boxes[:, 0]))
+        if len(known):
+            self._box = boxes[known[-1]]
+            self._seen_at = window.first + keys[known[-1]]
+        self._next_key_box = None if window.ends_shot else boxes[-1]
+        return self._look(window, boxes)
+
+    def _still(self, window: Window) -> FollowedBatch:
+        """A picture: there is time for all care."""
+        frame = window.frames[0]
+        candidates = self._faces(frame, detect_carefully(frame, self._tracker))
+        chosen = self._choose([Tracklet({0: face}) for face in candidates], window)
+        if chosen is None:
+            return _result(window.frames[:1], np.full((1, 70, 2), np.nan), np.zeros(1))
+        box = chosen.faces[0].box
+        points, confidence = landmarks_precisely(frame, box, self._tracker)
+        return _result(window.frames[:1], points, confidence)
+
+    def _begin(self, window: Window) -> F32Array:
+        """Choose a face among those that stay for more than one key frame.
+
+        Returns:
+            Boxes ``[K, 4]`` of the chosen face at the window's key frames, NaN where absent.
+        """
+        keys = window.keys
+        detections = self._tracker.detect(window.frames[keys])
+        if window.starts_shot and not any(map(len, detections)):
+            detections[0] = detect_carefully(window.frames[0], self._tracker)
+        faces = {
+            key: self._faces(window.frames[key], found)
+            for key, found in zip(keys, detections, strict=True)
+        }
+        n_needed = min(2, len(keys))
+        lasting = [track for track in link(faces) if len(track.faces) >= n_needed]
+        chosen = self._choose(lasting, window)
+        boxes = np.full((len(keys), 4), np.nan, dtype=np.float32)
+        if chosen is not None:
+            for row, key in enumerate(keys):
+                if key in chosen.faces:
+                    boxes[row] = chosen.faces[key].box
+        return boxes
+
+    def _faces(self, frame: U8Array, detections: F32Array) -> list[Face]:
+        """Look at every detection; those without a face in them are false."""
+        by_size = np.argsort(-(detections[:, 2] - detections[:, 0]), kind="stable")
+        rough = box_from_detection(detections[by_size[:_MAX_CANDIDATES]])
+        if len(rough) == 0:
+            return []
+        frames = np.broadcast_to(frame, (len(rough), *frame.shape))
+        points, confidence = self._look_twice(frames, rough)
+        boxes = box_from_points(points)
+        faces: list[Face] = []
+        for row in np.argsort(-confidence, kind="stable"):
+            is_new = all(_gap_sides(boxes[row], face.box) > 0.4 for face in faces)
+            if confidence[row] >= _BEGUN and np.isfinite(boxes[row]).all() and is_new:
+                faces.append(Face(boxes[row], points[row], float(confidence[row])))
+        return faces
+
+    def _choose(self, tracklets: list[Tracklet], window: Window) -> Tracklet | None:
+        """Choose the person; a stranger is not taken for someone lost within the shot."""
+        looks: list[F32Array | None] = [None] * len(tracklets)
+        if self._box is not None or needs_likeness(self._choice, self._likeness, len(tracklets)):
+            looks = [_describe(window, track) for track in tracklets]
+        if self._box is not None:
+            kept = [i for i, look in enumerate(looks) if self._may_return(tracklets[i], look)]
+            tracklets, looks = [tracklets[i] for i in kept], [looks[i] for i in kept]
+        if not tracklets:
+            return None
+        candidates = [
+            Candidate(_corners(_first(track).points), look)
+            for track, look in zip(tracklets, looks, strict=True)
+        ]
+        where = f"frame {window.first} of {self._name}"
+        index = choose(candidates, self._choice, self._likeness, where)
+        if self._likeness is None:
+            self._likeness = _describe(window, tracklets[index])
+            self._remembered_at = window.first
+        return tracklets[index]
+
+    def _may_return(self, tracklet: Tracklet, look: F32Array | None) -> bool:
+        if self._likeness is None or look is None or self._box is None:
+            return True
+        alike = similarity(self._likeness, look)
+        near = is_same_face(self._box, _first(tracklet).box, n_frames_lost=_LOST_FRAMES)
+        return alike >= (STRANGER_LIKENESS if near else _SAME_LIKENESS)
+
+    def _go_on(self, window: Window) -> F32Array:
+        """Find the face followed at the window's key frames.
+
+        Returns:
+            Boxes ``[K, 4]``, NaN where it is not found.
+        """
+        keys = window.keys
+        boxes = np.full((len(keys), 4), np.nan, dtype=np.float32)
+        n_known = 0
+        if self._next_key_box is not None:
+            boxes[0], n_known = self._next_key_box, 1
+        if n_known == len(keys) or self._box is None:
+            return boxes
+        frames = window.frames[keys[n_known:]]
+        rough = np.zeros((len(frames), 4), dtype=np.float32)
+        last, seen_at = self._box, self._seen_at
+        for row, found in enumerate(self._tracker.detect(frames)):
+            others = box_from_detection(found)
+            at = window.first + keys[n_known + row]
+            chosen = match(last, others, max(at - seen_at - KEY_INTERVAL, 0))
+            if chosen is not None:
+                # The detector knows no roll: it is the face's last one.
+                last, seen_at = np.append(others[chosen, :3], last[3]).astype(np.float32), at
+            rough[row] = last
+        points, confidence = self._look_twice(frames, rough)
+        seen = box_from_points(points)
+        for row, box in enumerate(seen):
+            n_lost = max(window.first + keys[n_known + row] - self._seen_at - KEY_INTERVAL, 0)
+            if confidence[row] >= _FOUND and is_same_face(rough[row], box, n_lost):
+                boxes[n_known + row] = box
+        self._remember(window, keys[n_known:], points, boxes[n_known:])
+        return boxes
+
+    def _remember(
+        self, window: Window, keys: Sequence[int], points: F32Array, boxes: F32Array
+    ) -> None:
+        """Renew the memory of the person's looks now and then."""
+        known = np.flatnonzero(np.isfinite(boxes[:, 0]))
+        is_due = window.first - self._remembered_at >= _MEMORY_FRAMES
+        if len(known) and is_due and self._likeness is not None:
+            row = int(known[0])
+            look = describe(window.frames[keys[row]], points[row])
+            self._likeness = (1 - _MEMORY_SHARE) * self._likeness + _MEMORY_SHARE * look
+            self._remembered_at = window.first
+
+    def _look(self, window: Window, key_boxes: F32Array) -> FollowedBatch:
+        """Place the landmarks of all own frames from boxes at the key frames."""
+        frames = window.frames[: window.n_own]
+        if not np.isfinite(key_boxes[:, 0]).any():
+            return _result(frames, np.full((len(frames), 70, 2), np.nan), np.zeros(len(frames)))
+        boxes = interpolate_boxes(window.keys, key_boxes, range(len(frames)))
+        points, confidence = self._tracker.landmarks(frames, boxes)
+        seen = box_from_points(points)
+        drifted = np.flatnonzero((confidence >= _FOUND) & has_drifted(boxes, seen))
+        if len(drifted):
+            points[drifted], confidence[drifted] = self._tracker.landmarks(
+                frames[drifted], seen[drifted]
+            )
+        lost = [row for row in range(len(frames)) if not self._is_it(boxes[row], points[row])]
+        lost = sorted({*lost, *np.flatnonzero(~(confidence >= _FOUND)).tolist()})
+        confidence[lost] = 0.0
+        if lost:
+            self._look_again(frames, np.array(lost), boxes, (points, confidence))
+        return _result(frames, points, confidence)
+
+    def _is_it(self, box: F32Array, points: F32Array) -> bool:
+        return is_same_face(box, box_from_points(points[None])[0])
+
+    def _look_again(
+        self,
+        frames: U8Array,
+        lost: np.ndarray,
+        boxes: F32Array,
+        results: tuple[F32Array, F32Array],
+    ) -> None:
+        """Detect on the frames where the face was lost, and put what is found in place."""
+        points, confidence = results
+        rows, rough = [], []
+        for row, found in zip(lost, self._tracker.detect(frames[lost]), strict=True):
+            others = box_from_detection(found)
+            chosen = match(boxes[row], others)
+            if chosen is not None:
+                rows.append(int(row))
+                rough.append(np.append(others[chosen, :3], boxes[row, 3]).astype(np.float32))
+        if not rows:
+            return
+        new_points, new_confidence = self._look_twice(frames[rows], np.stack(rough))
+        for row, box, face, sure in zip(rows, rough, new_points, new_confidence, strict=True):
+            if sure >= _FOUND and self._is_it(box, face):
+                points[row], confidence[row] = face, sure
+
+    def _look_twice(self, frames: U8Array, rough: F32Array) -> tuple[F32Array, F32Array]:
+        points, _ = self._tracker.landmarks(frames, rough)
+        return self._tracker.landmarks(frames, box_from_points(points))
+
+
+def _result(frames: U8Array, points: np.ndarray, confidence: np.ndarray) -> FollowedBatch:
+    known = np.isfinite(points[:, :68]).all(axis=(1, 2))
+    found = (confidence >= _FOUND) & known
+    return FollowedBatch(
+        np.where(found[:, None, None], points, np.nan).astype(np.float32),
+        np.where(found, confidence, 0.0).astype(np.float32),
+        found,
+    )
+
+
+def _first(tracklet: Tracklet) -> Face:
+    return tracklet.faces[min(tracklet.faces)]
+
+
+def _describe(window: Window, tracklet: Tracklet) -> F32Array:
+    key = min(tracklet.faces)
+    return describe(window.frames[key], tracklet.faces[key].points)
+
+
+def _corners(points: F32Array) -> F32Array:
+    return np.concatenate([points[:68].min(axis=0), points[:68].max(axis=0)])
+
+
+def _gap_sides(box: F32Array, other: F32Array) -> float:
+    gap = float(np.hypot(box[0] - other[0], box[1] - other[1]))
+    return gap / float(min(box[2], other[2]))

@@ -1,0 +1,1 @@
+"""Neural networks, as nn.Modules only."""

@@ -1,0 +1,1 @@
+"""Recipe, graph, plan and runner: what is made, in which order, and why."""

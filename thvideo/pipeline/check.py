@@ -1,0 +1,142 @@
+"""Early checks: everything that can be known wrong before anything runs."""
+
+import os
+from pathlib import Path
+
+from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.pipeline.recipe import CONTAINERS, Recipe
+from thvideo.pipeline.report import comparison_path, is_report, report_path
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Check the files a recipe names: inputs can be read, outputs can be written.
+
+    Raises:
+        InputError: An input is missing, no file, empty or unreadable.
+        UsageError: The output has no known extension, is a folder or an input.
+        WorkspaceError: The output's folder is missing or cannot be written.
+    """
+    inputs = input_files(recipe)
+    for path, what in inputs.items():
+        check_input(path, what)
+    if recipe.output is not None:
+        check_output(recipe.output, inputs)
+        _check_not_an_input(report_path(recipe.output), "the report", inputs)
+        _check_report_place(report_path(recipe.output))
+        if recipe.compare:
+            _check_not_an_input(comparison_path(recipe.output), "the comparison", inputs)
+
+
+def input_files(recipe: Recipe) -> dict[Path, str]:
+    """Return the files that a recipe reads, and what each is to the person."""
+    files = dict.fromkeys(recipe.sources, "source")
+    if recipe.driver is not None:
+        files.setdefault(recipe.driver, "driver")
+    if recipe.face_like is not None:
+        files.setdefault(recipe.face_like, "face picture")
+    if isinstance(recipe.audio, Path):
+        files.setdefault(recipe.audio, "sound")
+    return files
+
+
+def check_input(path: Path, what: str) -> None:
+    """Check that a file is there, holds something and can be read.
+
+    Args:
+        path: The file.
+        what: What it is to the person, such as "driver".
+
+    Raises:
+        InputError: It is not so.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"the {what} {path} is a folder", hint="give a file inside it")
+        if not path.exists():
+            raise InputError(f"the {what} {path} does not exist", hint=_missing_hint(path))
+        if not path.is_file():
+            raise InputError(
+                f"the {what} {path} is not a regular file", hint="save it as a file first"
+            )
+        if path.stat().st_size == 0:
+            raise InputError(f"the {what} {path} is empty", hint="copy or download it again")
+        with path.open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"the {what} {path} cannot be read ({reason})", hint="check its permissions"
+        ) from error
+
+
+def check_output(path: Path, inputs: dict[Path, str]) -> None:
+    """Check that a video can be delivered to a path.
+
+    Args:
+        path: The output.
+        inputs: Files that are read, and what each is.
+
+    Raises:
+        UsageError: It has no known extension, is a folder or an input.
+        WorkspaceError: Its folder is missing or cannot be written.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(
+                f"the output {path} is a folder", hint=f"add a file name: -o {path / 'out.mp4'}"
+            )
+        if path.suffix[1:].lower() not in CONTAINERS:
+            said = f"{path.suffix!r}" if path.suffix else "no extension"
+            raise UsageError(
+                f"the output {path} has {said}, which names no known video format",
+                hint=f"use one of {', '.join('.' + name for name in CONTAINERS)}",
+            )
+        _check_not_an_input(path, "the output", inputs)
+        _check_folder(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"the output {path} cannot be used ({reason})") from error
+
+
+def _missing_hint(path: Path) -> str:
+    if "://" in str(path) or str(path).startswith(("http:/", "https:/")):
+        return "download it first and give the file"
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist either"
+    return "check the spelling"
+
+
+def _check_not_an_input(path: Path, what: str, inputs: dict[Path, str]) -> None:
+    for other, role in inputs.items():
+        same = path.samefile(other) if path.exists() else path.resolve() == other.resolve()
+        if same:
+            raise UsageError(
+                f"{what} {path} is the same file as the {role}", hint="choose another -o"
+            )
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.resolve().parent
+    if not folder.exists():
+        raise WorkspaceError(
+            f"the folder {path.parent} of the output does not exist",
+            hint=f"mkdir -p {path.parent}",
+        )
+    if not folder.is_dir():
+        raise WorkspaceError(
+            f"{path.parent} is not a folder, so the output {path} has no place",
+            hint="choose another -o",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WorkspaceError(
+            f"the folder {path.parent} of the output cannot be written",
+            hint="choose another -o or change its permissions",
+        )
+
+
+def _check_report_place(path: Path) -> None:
+    if path.exists() and not is_report(path):
+        raise UsageError(
+            f"{path} is in the way of the report and is not one of ours",
+            hint="move it or choose another -o",
+        )

@@ -1,0 +1,223 @@
+"""The graph: which stages make the output, and what feeds what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast
+
+from thvideo.errors import UsageError
+from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
+from thvideo.stages.base import Container, Stage, parameters
+from thvideo.stages.compare import Compare
+from thvideo.stages.composite import AudioChoice, Composite
+from thvideo.stages.embed import Embed
+from thvideo.stages.extract import Extract
+from thvideo.stages.finetune import Finetune
+from thvideo.stages.reenact import Reenact
+from thvideo.stages.track import Track
+from thvideo.workspace.keys import DigestMemo, stage_key
+
+StageName = Literal["extract", "track", "embed", "finetune", "reenact", "composite", "compare"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage with what it is fed.
+
+    Args:
+        id: Its name to the person, such as "track driver".
+        stage: What runs.
+        inputs: Ids of the nodes whose artifacts it needs, by role.
+        files: The person's files it needs, by role.
+    """
+
+    id: str
+    stage: Stage
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can run.
+
+    Args:
+        nodes: Every node comes after those it needs.
+        target: Id of the node whose artifact is wanted.
+        recipe: What the person asked for; None when nothing is delivered.
+    """
+
+    nodes: tuple[Node, ...]
+    target: str
+    recipe: Recipe | None = None
+
+    def node(self, node_id: str) -> Node:
+        """Return the node of an id."""
+        return next(node for node in self.nodes if node.id == node_id)
+
+    def has(self, node_id: str) -> bool:
+        """Tell whether there is a node of this id."""
+        return any(node.id == node_id for node in self.nodes)
+
+
+def reenact_graph(recipe: Recipe) -> Graph:
+    """Return the graph of a whole reenactment, from the files to the delivered video.
+
+    Raises:
+        UsageError: The recipe lacks a source, a driver or an output.
+    """
+    if recipe.output is None:
+        raise UsageError("no output is given", hint="add -o out.mp4")
+    nodes = _all_nodes(recipe)
+    return Graph(tuple(nodes), "composite", recipe)
+
+
+def stage_graph(stage: StageName, recipe: Recipe) -> Graph:
+    """Return the part of the graph that ends in one stage; nothing is delivered.
+
+    ``extract`` and ``track`` work on the recipe's driver if there is one, else on its sources.
+
+    Raises:
+        UsageError: The recipe lacks a file that the stage needs.
+    """
+    nodes = _all_nodes(recipe, stage)
+    target = next(node for node in reversed(nodes) if node.stage.name == stage)
+    return Graph(_with_all_they_need(nodes, [target.id]), target.id)
+
+
+def graph_keys(graph: Graph, digests: DigestMemo) -> dict[str, str]:
+    """Return the key of every node that is not skipped, in order.
+
+    Raises:
+        InputError: A file of the person cannot be read.
+    """
+    keys: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.stage.skip_reason() is None:
+            keys[node.id] = stage_key(
+                node.stage.name,
+                node.stage.version,
+                parameters(node.stage),
+                # A skipped node has no key: its role is left out downstream.
+                {role: keys[made_by] for role, made_by in node.inputs.items() if made_by in keys},
+                {role: digests.digest(path) for role, path in node.files.items()},
+            )
+    return keys
+
+
+def downstream(graph: Graph, node_ids: frozenset[str]) -> frozenset[str]:
+    """Return the given nodes and all that need them."""
+    reached = set(node_ids)
+    for node in graph.nodes:
+        if reached & set(node.inputs.values()):
+            reached.add(node.id)
+    return frozenset(reached)
+
+
+def forced_nodes(graph: Graph, force: tuple[str, ...]) -> frozenset[str]:
+    """Return the ids of the nodes that are named, by stage or by id.
+
+    Raises:
+        UsageError: A name is neither.
+    """
+    stages = {node.stage.name for node in graph.nodes}
+    ids = {node.id for node in graph.nodes}
+    for name in force:
+        if name not in stages | ids:
+            raise UsageError(
+                f"there is no stage {name!r} to force", hint=nearest(name, stages | ids)
+            )
+    return frozenset(node.id for node in graph.nodes if {node.id, node.stage.name} & set(force))
+
+
+def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
+    single = until in ("extract", "track")
+    needs_driver = until in ("reenact", "composite", "compare")
+    if not recipe.sources and not (single and recipe.driver):
+        raise UsageError("no source is given", hint="add --source with a picture or a video")
+    if needs_driver and recipe.driver is None:
+        raise UsageError("no driver is given", hint="add --driver with a video")
+    nodes: list[Node] = []
+    frames, landmarks = [], []
+    for number, path in enumerate(recipe.sources, start=1):
+        frames.append(
+            _add(nodes, Node(f"extract source {number}", Extract(), files={"file": path}))
+        )
+        landmarks.append(_add(nodes, _track_source(recipe, number, frames[-1])))
+    if recipe.driver is not None:
+        driver = _add(nodes, Node("extract driver", Extract(), files={"file": recipe.driver}))
+        driver_track = Track(recipe.tracker, recipe.driver_face, recipe.no_face, recipe.smooth)
+        moved_by = _add(nodes, Node("track driver", driver_track, {"frames": driver}))
+    if single:
+        return nodes
+    embed_inputs = {f"frames_{i}": made_by for i, made_by in enumerate(frames)}
+    embed_inputs |= {f"landmarks_{i}": made_by for i, made_by in enumerate(landmarks)}
+    embed = Embed(recipe.generator, recipe.size, recipe.shots)
+    nodes.append(Node("embed", embed, embed_inputs))
+    nodes.append(Node("finetune", Finetune(recipe.generator), {"identity": "embed"}))
+    if recipe.driver is None:
+        return nodes
+    reenact = Reenact(
+        generator=recipe.generator,
+        motion=recipe.motion,
+        pose=recipe.pose,
+        mouth=recipe.mouth,
+        eyes=recipe.eyes,
+        brows=recipe.brows,
+        gaze=recipe.gaze,
+    )
+    reenact_inputs = {"identity": "embed", "driver": moved_by, "personal": "finetune"}
+    nodes.append(Node("reenact", reenact, reenact_inputs))
+    nodes.append(_composite(recipe, driver))
+    if recipe.compare or until == "compare":
+        compared = {"identity": "embed", "driver": driver, "video": "composite"}
+        nodes.append(Node("compare", Compare(), compared))
+    return nodes
+
+
+def _track_source(recipe: Recipe, number: int, frames: str) -> Node:
+    face = recipe.face if recipe.face_like is None else "like"
+    stage = Track(recipe.tracker, face, recipe.no_face, recipe.smooth)
+    files = {} if recipe.face_like is None else {"like": recipe.face_like}
+    return Node(f"track source {number}", stage, {"frames": frames}, files)
+
+
+def _composite(recipe: Recipe, driver: str) -> Node:
+    extension = recipe.output.suffix[1:].lower() if recipe.output is not None else CONTAINERS[0]
+    if extension not in CONTAINERS:
+        raise UsageError(
+            f"{recipe.output} has no known extension",
+            hint=f"use one of {', '.join('.' + name for name in CONTAINERS)}",
+        )
+    audio = recipe.audio
+    stage = Composite(
+        framing=recipe.framing,
+        max_side=recipe.max_side,
+        container=cast(Container, extension),
+        audio="file" if isinstance(audio, Path) else cast(AudioChoice, audio),
+        crf=recipe.crf,
+    )
+    inputs = {"identity": "embed", "crops": "reenact", "driver": driver}
+    return Node("composite", stage, inputs, {"audio": audio} if isinstance(audio, Path) else {})
+
+
+def _add(nodes: list[Node], node: Node) -> str:
+    """Add a node unless an equal one is there, and return the id of the one that serves."""
+    for other in nodes:
+        if (other.stage, other.inputs) == (node.stage, node.inputs) and _same_files(other, node):
+            return other.id
+    nodes.append(node)
+    return node.id
+
+
+def _same_files(one: Node, other: Node) -> bool:
+    ours = {role: path.resolve() for role, path in one.files.items()}
+    return ours == {role: path.resolve() for role, path in other.files.items()}
+
+
+def _with_all_they_need(nodes: list[Node], wanted: list[str]) -> tuple[Node, ...]:
+    needed = set(wanted)
+    for node in reversed(nodes):
+        if node.id in needed:
+            needed |= set(node.inputs.values())
+    return tuple(node for node in nodes if node.id in needed)

@@ -1,0 +1,139 @@
+"""Composite: return the crops into the full picture, encode, and add the sound."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from thvideo.shapes import U8Array
+from thvideo.stages.base import Container, Job, Progress, StageEvent
+from thvideo.stages.footage import Footage, open_footage
+from thvideo.stages.streaming import chunk_bounds, fed
+
+if TYPE_CHECKING:
+    from thvideo.imaging.blend import OutputPlan
+    from thvideo.synthesis.identity import Identity
+    from thvideo.video.audio import Sound
+    from thvideo.workspace.store import Artifact
+
+#: Kept in every container: whoever meets the file later shall know what it is.
+METADATA = {
+    "title": "Synthetic video",
+    "comment": "Made with thvideo: the person shown was animated by software.",
+    "description": "Synthetic media: a still portrait animated with another person's motion.",
+}
+
+Framing = Literal["full", "crop"]
+AudioChoice = Literal["driver", "none", "file"]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Encode the finished video.
+
+    Inputs: ``identity`` (embed), ``crops`` (reenact), ``driver`` (extract). Files: ``audio``
+    when ``audio`` is "file".
+
+    Args:
+        framing: The whole source picture, or only the crop.
+        max_side: The output's longer side is at most this many pixels.
+        container: The output's container, by its extension.
+        audio: The driver's sound, none, or a file's.
+        crf: H.264 constant rate factor; smaller is better and larger.
+    """
+
+    name: ClassVar[str] = "composite"
+    version: ClassVar[int] = 1
+    framing: Framing = "full"
+    max_side: int = 1080
+    container: Container = "mp4"
+    audio: AudioChoice = "driver"
+    crf: int = 17
+
+    def skip_reason(self) -> str | None:
+        """Composite always has work."""
+        return None
+
+    def run(self, job: Job) -> Iterator[StageEvent]:
+        """Make ``video.*``, encoded in chunks and joined, and measure its drift."""
+        from thvideo.synthesis.identity import load_identity
+        from thvideo.video.drift import measure_drift
+        from thvideo.video.encode import EncodeSettings
+        from thvideo.video.write import encode_chunk, join
+
+        driver = open_footage(job.inputs["driver"])
+        assert driver.times is not None  # reenact refuses a driver that is a picture
+        identity = load_identity(job.inputs["identity"].file("identity.npz"))
+        settings = EncodeSettings(self.container, self.crf, threads=job.resources.threads)
+        times = driver.times
+        finish = self._finisher(identity)
+        bounds = chunk_bounds(driver.n_frames, job.resources.chunk_frames)
+        names = [f"chunk-{index:05d}.mp4" for index in range(len(bounds))]
+        for name, (start, stop) in zip(names, bounds, strict=True):
+            if not job.chunks.is_done(name):
+                frames = map(finish, _crops(job.inputs["crops"], start, stop))
+                with job.chunks.writing(name) as path:
+                    encode = partial(
+                        encode_chunk, path, times=times, start=start, stop=stop, settings=settings
+                    )
+                    for done in fed(encode, frames):
+                        yield Progress(start + done, driver.n_frames)
+            yield Progress(stop, driver.n_frames)
+        sound = self._sound(driver, job)
+        result = f"video.{self.container}"
+        with job.chunks.writing(result) as path:
+            chunks = [job.chunks.path(name) for name in names]
+            join(chunks, path, times, settings, sound, METADATA)
+        drift = measure_drift(job.chunks.path(result), times, sound)
+        for name in names:
+            job.chunks.discard(name)
+        job.facts.update(file=result, n_frames=driver.n_frames, drift=dataclasses.asdict(drift))
+
+    def _finisher(self, identity: "Identity") -> Callable[[U8Array], U8Array]:
+        """Return what turns crops ``[B, S, S, 3]`` into output frames ``[B, H, W, 3]``."""
+        from thvideo.imaging import blend
+        from thvideo.imaging.crop import Box, scale_crop
+
+        valid = Box(*(int(value) for value in identity.valid[0]))
+        if self.framing == "crop":
+            rows, columns = blend.inner_box(valid).slices
+            shown = identity.crops[:1, rows, columns]
+            plan = blend.output_plan(shown.shape[1:3], self.max_side)
+            return lambda crops: _resized(crops[:, rows, columns], plan)
+        plan = blend.output_plan(identity.picture.shape[:2], self.max_side)
+        picture = blend.resize_to_plan(identity.picture, plan)
+        mask = blend.feather_mask(identity.crop.size_px, valid)
+        crop = scale_crop(identity.crop, plan.scale)
+        pasting = blend.plan_paste(picture, crop, identity.crops[0], mask)
+        return lambda crops: blend.full_frames(pasting, blend.paste(pasting, crops))
+
+    def _sound(self, driver: Footage, job: Job) -> "Sound | None":
+        from thvideo.video.audio import driver_sound, file_sound
+
+        if self.audio == "none" or self.container == "gif":
+            return None
+        if self.audio == "file":
+            return file_sound(job.files["audio"])
+        assert driver.info is not None and driver.times is not None  # a driver is a video
+        return driver_sound(driver.path, driver.times) if driver.info.has_audio else None
+
+
+def _resized(frames: U8Array, plan: "OutputPlan") -> U8Array:
+    from thvideo.imaging.blend import resize_to_plan
+
+    return np.stack([resize_to_plan(frame, plan) for frame in frames])
+
+
+def _crops(artifact: "Artifact", start: int, stop: int) -> Iterator[U8Array]:
+    """Yield the crops of frames ``start .. stop - 1``, from however they are chunked."""
+    from thvideo.video.probe import probe
+    from thvideo.video.read import read_frames
+
+    for name, first, end in artifact.manifest.facts["chunks"]:
+        if first < stop and start < end:
+            path = artifact.file(name)
+            part = {"start": max(start, first) - first, "stop": min(stop, end) - first}
+            yield from read_frames(path, probe(path), **part, batch=8)

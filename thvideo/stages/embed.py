@@ -1,0 +1,168 @@
+"""Embed: the source identity as the generator needs it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from thvideo.shapes import F32Array, F64Array, I64Array, U8Array
+from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
+from thvideo.stages.footage import Footage, open_footage
+
+if TYPE_CHECKING:
+    from thvideo.imaging.crop import Crop
+
+IDENTITY = "identity.npz"
+#: Frames of a source video that are looked at, spread evenly over it.
+CANDIDATES = 48
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Choose and crop the source frames that carry the identity.
+
+    The first source gives the picture that is animated; of a video, its best frame does: sharp,
+    frontal, eyes open, mouth at rest.
+
+    Inputs: ``frames_0 .. frames_n`` (extract) and ``landmarks_0 .. landmarks_n`` (track), one
+    pair for each source.
+
+    Args:
+        generator: Which generator the identity serves.
+        size_px: Side of the source crops.
+        shots: At most this many crops are kept, best first.
+    """
+
+    name: ClassVar[str] = "embed"
+    version: ClassVar[int] = 1
+    generator: GeneratorName = "warp"
+    size_px: int = 512
+    shots: int = 8
+
+    def skip_reason(self) -> str | None:
+        """Embed always has work."""
+        return None
+
+    def run(self, job: Job) -> Iterator[StageEvent]:
+        """Make ``identity.npz``."""
+        from thvideo.imaging.crop import to_crop
+        from thvideo.landmarks.pose import angles_deg, fit_pose
+        from thvideo.synthesis.identity import Identity
+
+        n_sources = sum(role.startswith("frames_") for role in job.inputs)
+        shots: list[_Shot] = []
+        for index in range(n_sources):
+            shots += _candidates(job, index, self.size_px)
+            yield Progress(index + 1, n_sources, "sources")
+        chosen = _choose(shots, self.shots)
+        landmarks = np.stack([to_crop(shot.points, shot.crop) for shot in chosen])
+        identity = Identity(
+            crops=np.stack([shot.pixels for shot in chosen]),
+            landmarks=landmarks.astype(np.float32),
+            angles_deg=angles_deg(fit_pose(landmarks).rotation).astype(np.float32),
+            valid=np.stack([shot.valid for shot in chosen]).astype(np.float32),
+            picture=_picture_of(job, chosen[0]),
+            crop=chosen[0].crop,
+        )
+        with job.chunks.writing(IDENTITY) as temporary:
+            identity.save(temporary)
+        job.facts.update(
+            n_shots=len(chosen),
+            face_px=float(np.ptp(chosen[0].points[:68], axis=0).max()),
+            shots=[{"source": shot.source, "frame": shot.frame} for shot in chosen],
+        )
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A source frame that could carry the identity; ``points`` lie in picture pixels."""
+
+    source: int
+    frame: int
+    points: F32Array
+    crop: "Crop"
+    pixels: U8Array
+    valid: F32Array
+    angles_deg: F64Array
+    quality: float
+
+
+def _candidates(job: Job, index: int, size_px: int) -> list[_Shot]:
+    """Cut crops from evenly spread frames of one source, best first."""
+    from thvideo.imaging.crop import crop_for_face, take_crop
+    from thvideo.landmarks.pose import angles_deg, fit_pose
+    from thvideo.landmarks.tracked import load_tracked
+
+    footage = open_footage(job.inputs[f"frames_{index}"])
+    tracked = load_tracked(job.inputs[f"landmarks_{index}"].file("landmarks.npz"))
+    seen = np.flatnonzero(tracked.found)
+    frames = np.unique(seen[np.linspace(0, len(seen) - 1, CANDIDATES).round().astype(int)])
+    angles = angles_deg(fit_pose(tracked.points[frames].astype(np.float64)).rotation)
+    shots = []
+    for frame, frame_angles, picture in zip(
+        frames, angles, _pictures(footage, frames), strict=True
+    ):
+        points = tracked.points[frame]
+        crop = crop_for_face(points, size_px)
+        pixels, valid = take_crop(picture, crop)
+        quality = _quality(pixels, points, frame_angles)
+        shots.append(
+            _Shot(index, int(frame), points, crop, pixels, np.asarray(valid), frame_angles, quality)
+        )
+    return sorted(shots, key=lambda shot: -shot.quality)
+
+
+def _pictures(footage: Footage, frames: I64Array) -> Iterator[U8Array]:
+    """Yield the named frames, in order, from one pass over the footage."""
+    wanted = iter(frames.tolist())
+    target = next(wanted, None)
+    position = 0
+    for batch in footage.frames(stop=int(frames[-1]) + 1):
+        while target is not None and target < position + len(batch):
+            yield batch[target - position].copy()
+            target = next(wanted, None)
+        position += len(batch)
+
+
+def _quality(pixels: U8Array, points: F32Array, angles_deg: F64Array) -> float:
+    """Score a shot: sharp, frontal, eyes open, mouth at rest.
+
+    The weights put 10 degrees of turn, a doubling of blur, a half-closed eye and a mouth
+    opened by a tenth of the eye distance on about the same footing.
+    """
+    import cv2
+
+    from thvideo.landmarks.schema import LEFT_LIDS, RIGHT_LIDS, outer_eye_distance
+
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (256, 256), interpolation=cv2.INTER_AREA)
+    sharpness = float(np.log2(cv2.Laplacian(grey, cv2.CV_64F)[64:192, 64:192].var() + 1.0))
+    eye_px = float(outer_eye_distance(points))
+    lids = [np.linalg.norm(points[a] - points[b]) for a, b in (*RIGHT_LIDS, *LEFT_LIDS)]
+    # 0.1 of the outer-eye distance is an eye that is open in the usual way.
+    closed = max(0.0, 1.0 - float(np.mean(lids)) / (0.1 * eye_px))
+    mouth = float(np.linalg.norm(points[62] - points[66])) / eye_px
+    turn = float(np.abs(angles_deg[:2]).sum())
+    return 0.5 * sharpness - turn / 10.0 - 2.0 * closed - 10.0 * mouth
+
+
+def _choose(shots: list[_Shot], n_shots: int) -> list[_Shot]:
+    """Return the best shot of the first source, then good shots of ever different pose."""
+    first = next(shot for shot in shots if shot.source == 0)
+    chosen, rest = [first], [shot for shot in shots if shot is not first]
+    while rest and len(chosen) < n_shots:
+
+        def gain(shot: _Shot) -> float:
+            apart = min(float(np.abs(shot.angles_deg - c.angles_deg).sum()) for c in chosen)
+            return shot.quality + min(apart, 30.0) / 5.0
+
+        best = max(rest, key=gain)
+        chosen.append(best)
+        rest.remove(best)
+    return chosen
+
+
+def _picture_of(job: Job, shot: _Shot) -> U8Array:
+    footage = open_footage(job.inputs[f"frames_{shot.source}"])
+    return next(_pictures(footage, np.array([shot.frame])))

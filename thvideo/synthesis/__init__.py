@@ -1,0 +1,1 @@
+"""Inference: batches on the device and the generators."""

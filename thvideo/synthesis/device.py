@@ -1,0 +1,42 @@
+"""Choosing the device to run on."""
+
+import torch
+
+from thvideo.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn a device's name into the device, or say why it is not there.
+
+    Args:
+        name: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises:
+        DeviceError: The name is unknown or this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in {"cpu", "cuda", "mps"} or (number and not number.isdigit()):
+        raise DeviceError(
+            f"unknown device '{name}'", hint="use --device auto, cpu, cuda, cuda:1 or mps"
+        )
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise DeviceError(
+                "this machine has no CUDA device that this PyTorch can use",
+                hint="use --device auto, or install a PyTorch built for your CUDA driver",
+            )
+        if int(number or 0) >= count:
+            raise DeviceError(
+                f"there is no device '{name}', only {count} CUDA device(s)",
+                hint=f"use --device cuda:{count - 1}",
+            )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError(
+            "this machine has no MPS device (Apple silicon)", hint="use --device auto"
+        )
+    return torch.device(name)

@@ -1,0 +1,231 @@
+"""From adapted landmarks to pictures: the generators."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+from torch import Tensor
+
+from thvideo.imaging.warp import (
+    evaluate_spline,
+    fold_share,
+    pixel_grid,
+    sample,
+    solve_spline,
+    spline_flow,
+    upsample_flow,
+)
+from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
+from thvideo.landmarks.expression import single_shape
+from thvideo.landmarks.pose import fit_pose, project
+from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
+from thvideo.synthesis.openings import (
+    OPENINGS,
+    Frame,
+    Opening,
+    draw_eye,
+    draw_mouth,
+    frame_of,
+    lids_at,
+    lip_thickness,
+    mouth_colours,
+)
+
+
+class Generator(Protocol):
+    """Draws the source as adapted landmarks say."""
+
+    def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
+        """Bring a whole video's landmarks ``[T, 70, 2]`` within what the generator can draw."""
+        ...
+
+    def generate(self, points: F64Array) -> U8Array:
+        """Draw landmarks ``[B, 70, 2]`` as crops ``[B, S, S, 3]``."""
+        ...
+
+
+#: Smooths the spline a trace: landmarks closer than their own error must not crease the skin.
+_STIFFNESS = 1e-4
+
+#: The spline is evaluated every so many pixels; between them it is straight to 1/20 pixel.
+_GRID_PX = 8
+
+#: Over this share of the side the flow falls to exactly 0 at the border.
+_RIM = 0.05
+
+#: A warp that shrinks an area below this share counts as folded: it would look it.
+_LEAST_AREA = 0.12
+
+#: Strengths that are tried in turn on frames that fold.
+_STRENGTHS = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)
+
+#: Strength changes over this many frames, so that no frame is seen to be held back.
+_SETTLE_FRAMES = 6
+
+
+class WarpGenerator:
+    """Moves the source crop by a thin-plate spline, lids and lips in layers.
+
+    One crop serves a whole video: changing between crops shows as a flicker.
+
+    Args:
+        crops: ``[K, S, S, 3]`` RGB, best first; the first is drawn.
+        landmarks: ``[K, 70, 2]`` in pixels of the crops.
+        device: Where to compute.
+
+    Raises:
+        ValueError: Shapes do not fit or landmarks are not finite.
+    """
+
+    def __init__(
+        self, crops: U8Array, landmarks: F64Array | F32Array, device: torch.device
+    ) -> None:
+        sizes = check_shape(crops, "K S S 3")
+        check_shape(landmarks, "K 70 2", K=sizes["K"])
+        self.size_px = sizes["S"]
+        self.device = device
+        source = _with_irises(np.asarray(landmarks[0], np.float64)[None])[0]
+        self.source = source
+        self.face, _ = single_shape(source)
+        self._controls = control_points(source[None], self.face, self.size_px)
+        head = project(head_points(self.face), fit_pose(source[None], self.face))[0]
+        # Landmarks follow fully, the border not at all, the hair as far as the border lets it.
+        n_border = self._controls.shape[1] - len(SPLINE_POINTS) - len(head)
+        self._freedom = np.concatenate(
+            [np.ones(len(SPLINE_POINTS)), head_inside(head, self.size_px), np.zeros(n_border)]
+        )
+        image = torch.from_numpy(np.ascontiguousarray(crops[0])).to(device, torch.float32)
+        self._image = image.permute(2, 0, 1)[None].contiguous()
+        self._points = torch.from_numpy(source).to(device, torch.float32)
+        self._frames = [frame_of(self._points, opening) for opening in OPENINGS]
+        self._colours = mouth_colours(self._image, self._points)
+        self._grid = pixel_grid(self.size_px, self.size_px, self._image)
+        self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
+
+    def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
+        """Hold frames back that would fold, smoothly in time.
+
+        Args:
+            points: ``[T, 70, 2]`` adapted landmarks of the whole video.
+            cuts: First frames of new shots; holding back does not reach across them.
+
+        Returns:
+            ``[T, 70, 2]`` that can be drawn without folds.
+        """
+        points = _with_irises(np.asarray(points, np.float64))
+        strength = np.ones(len(points))
+        for start in range(0, len(points), 64):
+            part = slice(start, start + 64)
+            strength[part] = self._strengths(points[part])
+        if (strength < 1).any():
+            edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
+            for begin, end in zip(edges[:-1], edges[1:], strict=True):
+                # The lowest strength nearby, then an average no wider: never above what is needed.
+                low = minimum_filter1d(strength[begin:end], 2 * _SETTLE_FRAMES + 1)
+                strength[begin:end] = gaussian_filter1d(
+                    low, _SETTLE_FRAMES / 3, radius=_SETTLE_FRAMES, mode="nearest"
+                )
+        settled: F64Array = self.source + strength[:, None, None] * (points - self.source)
+        return settled
+
+    def generate(self, points: F64Array) -> U8Array:
+        """Draw adapted landmarks.
+
+        Args:
+            points: ``[B, 70, 2]`` in pixels of the crop.
+
+        Returns:
+            ``[B, S, S, 3]`` RGB.
+
+        Raises:
+            ValueError: A point is not finite.
+        """
+        check_shape(points, "B 70 2")
+        points = _with_irises(np.asarray(points, np.float64))
+        with torch.inference_mode():
+            spline = self._spline(points)
+            coarse = self._calm_rim(spline_flow(spline, self.size_px, self._n_steps))
+            positions = upsample_flow(coarse, self.size_px) + self._grid
+            frames = sample(self._image, positions)
+            targets = torch.from_numpy(points).to(self.device, torch.float32)
+            unposed = targets + evaluate_spline(spline, targets)
+            for opening, frame in zip(OPENINGS, self._frames, strict=True):
+                self._draw(frames, opening, frame, targets, unposed, positions)
+            rounded = frames.add_(0.5).clamp_(0, 255).to(torch.uint8)
+            drawn: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return drawn
+
+    def fold_shares(self, points: F64Array) -> F64Array:
+        """Return the share of folded cells ``[B]`` of adapted landmarks ``[B, 70, 2]``."""
+        with torch.inference_mode():
+            spline = self._spline(_with_irises(np.asarray(points, np.float64)))
+            coarse = self._calm_rim(spline_flow(spline, self.size_px, 49))
+            shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
+        return shares
+
+    def _strengths(self, points: F64Array) -> F64Array:
+        strength = np.ones(len(points))
+        folded = np.flatnonzero(self.fold_shares(points) > 0)
+        for weaker in _STRENGTHS:
+            if len(folded) == 0:
+                break
+            strength[folded] = weaker
+            held = self.source + weaker * (points[folded] - self.source)
+            folded = folded[self.fold_shares(held) > 0]
+        return strength
+
+    def _spline(self, points: F64Array):  # noqa: ANN202
+        target = control_points(points, self.face, self.size_px)
+        moved = self._freedom[:, None] * (target - self._controls)
+        centres = torch.from_numpy(self._controls + moved).to(self.device, torch.float32)
+        back = torch.from_numpy(-moved).to(self.device, torch.float32)
+        return solve_spline(centres, back, _STIFFNESS, self.size_px / 2)
+
+    def _calm_rim(self, flow: Tensor) -> Tensor:
+        n_steps = flow.shape[1]
+        line = torch.linspace(0, 1, n_steps, device=flow.device)
+        inward = (torch.minimum(line, 1 - line) / _RIM).clamp(0, 1)
+        smooth = inward * inward * (3 - 2 * inward)
+        return flow * (smooth[:, None] * smooth[None, :])[None, :, :, None]
+
+    def _draw(
+        self,
+        frames: Tensor,
+        opening: Opening,
+        frame: Frame,
+        targets: Tensor,
+        unposed: Tensor,
+        positions: Tensor,
+    ) -> None:
+        """Draw one opening into the frames ``[B, 3, S, S]``, in place."""
+        around = [*opening.corners, *opening.upper, *opening.lower, *opening.outer_upper]
+        places = targets[:, [*around, *opening.outer_lower]]
+        reach = (1.3 if opening.kind == "eye" else 0.4) * frame.half_px
+        low = (places.amin(dim=(0, 1)) - reach).floor().clamp(0, self.size_px - 1).int().tolist()
+        high = (places.amax(dim=(0, 1)) + reach).ceil().clamp(1, self.size_px).int().tolist()
+        rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return
+        lids = lids_at(opening, frame, self._points, unposed, positions[:, rows, columns])
+        if opening.iris is not None:
+            x, y = frame.to_local(unposed[:, opening.iris])
+            own_x, own_y = frame.to_local(self._points[opening.iris])
+            shift = torch.stack([x - own_x, y - own_y], dim=-1)
+            patch = draw_eye(self._image, frame, lids, shift)
+        else:
+            thickness = lip_thickness(frame, opening, self._points, lids.x)
+            patch = draw_mouth(self._image, frame, lids, thickness, self._colours)
+        frames[:, :, rows, columns] = patch
+
+
+def _with_irises(points: F64Array) -> F64Array:
+    """Put unknown irises amid their eyes."""
+    if np.isfinite(points[:, 68:]).all():
+        return points
+    points = points.copy()
+    for iris, first, last in ((68, 36, 42), (69, 42, 48)):
+        lost = ~np.isfinite(points[:, iris]).all(axis=1)
+        points[lost, iris] = points[lost, first:last].mean(axis=1)
+    return points

@@ -1,0 +1,152 @@
+"""Labelled faces for training the bundled tracker: reading, sampling and spoiling pictures.
+
+The format on disk: a folder with `clips.tsv`, `clips/NAME.mp4` and `clips/NAME.npz` (`points`
+int16 `[T, 70, 2]`, sixteenths of a pixel), `portraits.tsv`, `portraits/NAME.jpg` and
+`portraits/points.npz` (`[70, 2]` under each name). The tables have a column `split`.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from thvideo.errors import InputError
+from thvideo.shapes import F32Array, U8Array
+
+POINT_UNIT_PX = 1 / 16
+# The inset picture of synthetic clips lies in this corner (fractions of the crop).
+INSET_HEIGHT, INSET_WIDTH = 0.28, 0.28
+
+
+@dataclass(frozen=True)
+class Face:
+    """One labelled picture.
+
+    Attributes:
+        picture: `[H, W, 3]` RGB.
+        points: `[70, 2]` pixels.
+        group: person or picture name; sampling draws groups, then faces.
+    """
+
+    picture: U8Array
+    points: F32Array
+    group: str
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a tab-separated table with a header.
+
+    Raises:
+        InputError: the file is not there.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing", hint="give the folder that holds clips.tsv and portraits.tsv"
+        )
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def read_portraits(root: Path, split: Literal["train", "val"]) -> list[Face]:
+    """All portraits of a split, sorted by name."""
+    points = np.load(root / "portraits" / "points.npz", allow_pickle=False)
+    faces = []
+    for row in read_table(root / "portraits.tsv"):
+        name = row["picture"]
+        if row["split"] != split:
+            continue
+        picture = cv2.imread(str(root / "portraits" / f"{name}.jpg"), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise InputError(
+                f"{root / 'portraits' / name}.jpg cannot be read", hint="remove it from the table"
+            )
+        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        faces.append(Face(np.asarray(rgb, np.uint8), points[name].astype(np.float32), name))
+    return faces
+
+
+def read_clips(root: Path, split: Literal["train", "val"], step: int) -> list[Face]:
+    """Every `step`-th frame of a split's clips, with labels averaged over three frames."""
+    faces: list[Face] = []
+    for row in read_table(root / "clips.tsv"):
+        if row["split"] == split:
+            faces.extend(_read_clip(root / "clips" / row["clip"], row, step))
+    return faces
+
+
+def _read_clip(stem: Path, row: dict[str, str], step: int) -> Iterator[Face]:
+    labels = np.load(stem.with_suffix(".npz"), allow_pickle=False)["points"]
+    points = labels.astype(np.float32) * POINT_UNIT_PX
+    # The labeller trembles from frame to frame; neighbours halve that.
+    padded = np.concatenate([points[:1], points, points[-1:]])
+    points = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    capture = cv2.VideoCapture(str(stem.with_suffix(".mp4")))
+    try:
+        for index in range(len(points)):
+            if not capture.grab():
+                break
+            if index % step:
+                continue
+            rgb = np.asarray(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB), np.uint8)
+            if row["kind"] == "synthetic":
+                cover_inset(rgb)
+            yield Face(rgb, points[index], row["identity"])
+    finally:
+        capture.release()
+
+
+def read_pictures(folder: Path, longest_px: int = 480) -> list[U8Array]:
+    """All JPEG and PNG pictures of a folder, sorted by name, shrunk to `longest_px`."""
+    pictures = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+            continue
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise InputError(f"{path} cannot be read", hint="remove it from the folder")
+        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        scale = longest_px / max(rgb.shape[:2])
+        if scale < 1:
+            rgb = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pictures.append(np.asarray(rgb, np.uint8))
+    return pictures
+
+
+def cover_inset(picture: U8Array) -> None:
+    """Paint the lower left corner of a synthetic clip's frame over, in place."""
+    height, width = picture.shape[:2]
+    top, right = int(height * (1 - INSET_HEIGHT)), int(width * INSET_WIDTH)
+    picture[top:, :right] = picture[top - 8 : top, :right].mean(axis=(0, 1)).astype(np.uint8)
+
+
+class FaceSampler:
+    """Draws faces: portraits with a fixed chance, otherwise a person, then one of their frames.
+
+    Args:
+        clips: frames of clips.
+        portraits: single pictures.
+        portrait_share: chance of a portrait.
+    """
+
+    def __init__(
+        self, clips: list[Face], portraits: list[Face], portrait_share: float = 0.4
+    ) -> None:
+        people: dict[str, list[Face]] = {}
+        for face in clips:
+            people.setdefault(face.group, []).append(face)
+        self._people = [people[name] for name in sorted(people)]
+        self._portraits = portraits
+        self._share = portrait_share if clips else 1.0
+        if not portraits:
+            self._share = 0.0
+
+    def draw(self, rng: np.random.Generator) -> Face:
+        """One face."""
+        if rng.random() < self._share:
+            return self._portraits[rng.integers(len(self._portraits))]
+        frames = self._people[rng.integers(len(self._people))]
+        return frames[rng.integers(len(frames))]

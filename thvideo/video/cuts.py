@@ -1,0 +1,72 @@
+"""Find hard cuts in a stream of small frames, with a few frames of foresight."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thvideo.shapes import F32Array, U8Array
+
+# (height, width) of the frames this looks at: enough to tell scenes apart, cheap to make.
+THUMBNAIL = (36, 64)
+# A cut differs at least so much from the frame before (see ``difference``), ...
+THRESHOLD = 0.16
+# ... and so many times as much as frames differed around it. Calibrated in tests/video/test_cuts.
+CONTRAST = 3.0
+# A flash or a single broken frame is over within so many frames; a new shot stays.
+FORESIGHT = 6
+_MEMORY = 12
+
+
+@dataclass
+class CutFinder:
+    """Feed all frames in order with ``add``, then call ``finish``."""
+
+    cuts: list[int] = field(default_factory=list)
+    _looks: deque[F32Array] = field(default_factory=lambda: deque(maxlen=FORESIGHT + 2))
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_MEMORY))
+    _next: int = 0
+
+    def add(self, frame: U8Array) -> None:
+        """Take the next frame ``[h, w, 3]`` of the size ``THUMBNAIL``."""
+        self._looks.append(look(frame))
+        self._next += 1
+        if len(self._looks) == self._looks.maxlen:
+            self._judge(self._next - FORESIGHT - 1)
+
+    def finish(self) -> tuple[int, ...]:
+        """Judge the last frames and return the first frame of every shot but the first."""
+        if len(self._looks) == self._looks.maxlen:
+            self._looks.popleft()
+        while len(self._looks) > 1:
+            self._judge(self._next - len(self._looks) + 1)
+            self._looks.popleft()
+        return tuple(self.cuts)
+
+    def _judge(self, index: int) -> None:
+        """Decide whether frame ``index``, the second of ``_looks``, begins a shot."""
+        before, *after = self._looks
+        change = difference(before, after[0])
+        usual = float(np.median(self._recent)) if self._recent else 0.0
+        later = [difference(before, look_) for look_ in after]
+        stays = min(later) > 0.6 * change
+        if change > max(THRESHOLD, CONTRAST * usual) and stays:
+            self.cuts.append(index)
+            self._recent.clear()
+        else:
+            self._recent.append(change)
+
+
+def look(frame: U8Array) -> F32Array:
+    """Return what a frame looks like: colours 0 to 1 of a 9 x 16 grid, blurred ``[9, 16, 3]``."""
+    height, width = THUMBNAIL
+    cells = frame.reshape(height // 4, 4, width // 4, 4, 3).astype(np.float32)
+    return np.asarray(cells.mean((1, 3)) / np.float32(255), np.float32)
+
+
+def difference(first: F32Array, second: F32Array) -> float:
+    """Return how differently two frames look, 0 to 1, whatever the overall brightness."""
+    change = second - first
+    # A flash, a lamp or auto exposure changes everything alike; a cut does not.
+    change = change - np.median(change, axis=(0, 1))
+    return float(np.sqrt(np.mean(change * change)))

@@ -1,0 +1,241 @@
+"""ffmpeg graphs that encode chunks and join them, as pure argument lists."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from thvideo.video.audio import Container, Sound, encoder, is_copied
+from thvideo.video.ffmpeg import arguments, file_url, media_input, pipe_input
+from thvideo.video.timing import FrameTimes
+
+_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "gif": "gif"}
+# Ticks finer than a microsecond are rounded to one: the list that joins chunks counts in those.
+_FINEST_SCALE = 1_000_000
+# ffmpeg's own lower limit: players round what they compute in a chunk's ticks.
+_COARSEST_SCALE = 10_000
+# Edit lists (the sound's offset) are written in ticks of the movie, by default of 1 ms.
+_MOVIE_SCALE = 90_000
+_TAGS = {
+    "color_range": "tv",
+    "colorspace": "bt709",
+    "color_primaries": "bt709",
+    "color_trc": "bt709",
+}
+_EXACT = "bicubic+accurate_rnd+full_chroma_inp"
+# A VP9 quantizer that looks like H.264 at the same distance above it.
+_VP9_CRF_ABOVE_H264 = 9
+# How much sound before the picture an edit list may hide before it is left out of the file.
+_HIDDEN_SOUND_S = Fraction(1, 5)
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How the result is encoded.
+
+    Args:
+        container: The kind of file.
+        crf: H.264 constant rate factor, smaller is better; VP9 uses the like of it.
+        preset: x264's speed.
+        threads: Encoder threads, 0 for its own choice.
+    """
+
+    container: Container = "mp4"
+    crf: int = 17
+    preset: str = "fast"
+    threads: int = 0
+
+
+def timescale(times: FrameTimes) -> int:
+    """Return ticks per second in which chunks and mp4 files count: the driver's, or a multiple."""
+    scale = times.time_base.denominator
+    if scale > _FINEST_SCALE:
+        return _FINEST_SCALE
+    while scale < _COARSEST_SCALE:
+        scale *= 2
+    return scale
+
+
+def chunk_arguments(
+    path: Path, size: tuple[int, int], scale: int, settings: EncodeSettings
+) -> list[str]:
+    """Return the arguments that encode a raw stream from standard input to one chunk.
+
+    A chunk is an mp4 whatever its name, because only mp4 holds any time exactly. There are no
+    B-frames: with them mp4 loses the last frame's duration, and with uneven times chunks overlap
+    in decoding time. Every chunk starts with a key frame and refers to nothing outside itself.
+    """
+    stream = pipe_input(format="matroska")["v:0"]
+    common = {
+        "format": "mp4",
+        "fps_mode": "passthrough",
+        "enc_time_base": f"1/{scale}",
+        "video_track_timescale": scale,
+        "bf": 0,
+    }
+    if settings.threads:
+        common["threads"] = settings.threads
+    if settings.container == "gif":
+        near_lossless = {"c:v": "libx264rgb", "crf": 8, "preset": "veryfast"}
+        return arguments(stream.output(file_url(path), **common, **near_lossless))
+    stream = _to_yuv(stream, size)
+    if settings.container == "webm":
+        codec = {
+            "c:v": "libvpx-vp9",
+            "crf": min(63, settings.crf + _VP9_CRF_ABOVE_H264),
+            "b:v": 0,
+            "deadline": "good",
+            "cpu-used": 5,
+            "row-mt": 1,
+        }
+    else:
+        codec = {"c:v": "libx264", "crf": settings.crf, "preset": settings.preset}
+    return arguments(stream.output(file_url(path), **common, **codec, **_TAGS))
+
+
+def crop_arguments(path: Path) -> list[str]:
+    """Return the arguments that keep a raw stream of crops nearly lossless, as RGB in Matroska."""
+    stream = pipe_input(format="matroska")["v:0"]
+    options = {"c:v": "libx264rgb", "crf": 6, "preset": "superfast", "bf": 0}
+    return arguments(
+        stream.output(file_url(path), format="matroska", fps_mode="passthrough", **options)
+    )
+
+
+def _to_yuv(stream: Any, size: tuple[int, int]) -> Any:
+    """Return RGB as limited-range BT.709 4:2:0; an odd last row or column is cut off."""
+    height, width = size
+    even = (max(2, height - height % 2), max(2, width - width % 2))
+    if even != size:
+        stream = stream.filter("crop", min(width, even[1]), min(height, even[0]), 0, 0)
+    stream = stream.filter(
+        "scale", even[1], even[0], out_color_matrix="bt709", out_range="tv", flags=_EXACT
+    )
+    stream = stream.filter("format", "yuv420p")
+    tags = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
+    return stream.filter("setparams", **tags)
+
+
+def join_arguments(
+    out: Path,
+    times: FrameTimes,
+    settings: EncodeSettings,
+    sound: Sound | None,
+    metadata: Mapping[str, str],
+) -> list[str]:
+    """Return the arguments that join the chunks listed on standard input and add the sound."""
+    options: dict[str, Any] = {
+        "format": _FORMATS[settings.container],
+        "c:v": "copy",
+        "map_metadata": -1,
+        "map_chapters": -1,
+        "fflags": "+bitexact",
+        "t": seconds_text(times.duration, math.ceil),
+    }
+    options |= _metadata(metadata)
+    if settings.container in ("mp4", "mov"):
+        options |= {
+            "movflags": "+faststart",
+            "video_track_timescale": timescale(times),
+            "movie_timescale": _MOVIE_SCALE,
+        }
+    video = chunk_list_input()["v:0"]
+    streams = [video]
+    if sound is not None and is_heard(sound, times):
+        sound_stream, sound_options = _sound(sound, times, settings.container)
+        streams.append(sound_stream)
+        options |= sound_options
+    return arguments(ffmpeg.output(*streams, file_url(out), **options))
+
+
+def is_heard(sound: Sound, times: FrameTimes) -> bool:
+    """Whether any of the sound lies within the video's span."""
+    return sound.offset < times.duration and sound.offset + sound.duration > 0
+
+
+def is_sound_copied(sound: Sound, container: Container) -> bool:
+    """Whether ``join_arguments`` copies the sound rather than encode it."""
+    return is_copied(sound.codec, container)
+
+
+def chunk_list_input() -> Any:
+    """Return the input that reads the list of chunks (see ``chunk_list``) from standard input."""
+    return pipe_input(format="concat", safe=0, copyts=None)
+
+
+def chunk_list(names: list[str], starts: list[Fraction]) -> bytes:
+    """Return the list of chunks for ffmpeg's concat demuxer.
+
+    Durations are differences of rounded start times, so that no rounding adds up: every chunk
+    begins within half a microsecond of its time, which rounds to the right tick.
+
+    Args:
+        names: File names, relative to the folder in which ffmpeg runs.
+        starts: Start of every chunk in seconds, and the end of the last one.
+    """
+    marks = [round(start * 1_000_000) for start in starts]
+    lines = ["ffconcat version 1.0"]
+    for name, begin, end in zip(names, marks[:-1], marks[1:], strict=True):
+        quoted = name.replace("'", "'\\''")
+        lines += [f"file 'file:{quoted}'", f"duration {end - begin}us"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def seconds_text(seconds: Fraction, rounding: Any = round) -> str:
+    """Return seconds as ffmpeg takes them, to the microsecond."""
+    return f"{rounding(seconds * 1_000_000)}us"
+
+
+def _sound(sound: Sound, times: FrameTimes, container: Container) -> tuple[Any, dict[str, Any]]:
+    """Return the sound's stream, shifted to the video's clock, and its output options.
+
+    A copy keeps whole packets. mp4 and mov hide what lies before the first frame with an edit
+    list; mkv and webm cannot, so there packets that begin before the first frame are left out.
+    The end is cut after the packet that reaches the video's end. What is encoded is cut to the
+    sample at both ends, and holes in it become silence.
+    """
+    shift = {"itsoffset": seconds_text(-sound.zero), "vn": None}
+    if is_copied(sound.codec, container):
+        hides = container in ("mp4", "mov") and sound.offset > -_HIDDEN_SOUND_S
+        if sound.offset < 0 and not hides:
+            shift["ss"] = seconds_text(sound.zero)
+        return media_input(sound.path, **shift)["a:0"], {"c:a": "copy"}
+    stream = media_input(sound.path, **shift)["a:0"]
+    end = seconds_text(times.duration)
+    stream = stream.filter("atrim", start=0, end=end)
+    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
+    codec, bit_rate = encoder(container)
+    return stream, {"c:a": codec, "b:a": bit_rate}
+
+
+def palette_arguments(palette: Path) -> list[str]:
+    """Return the arguments that choose 256 colours for all chunks listed on standard input."""
+    stream = chunk_list_input()["v:0"].filter("palettegen", stats_mode="full")
+    return arguments(stream.output(file_url(palette), format="image2", update=1, c="png"))
+
+
+def gif_arguments(out: Path, palette: Path, times: FrameTimes) -> list[str]:
+    """Return the arguments that write the chunks listed on standard input as a GIF.
+
+    A GIF counts in hundredths of a second: each frame is within 5 ms of its time, nothing adds up.
+    """
+    video, colours = chunk_list_input()["v:0"], media_input(palette)["v:0"]
+    stream = ffmpeg.filter([video, colours], "paletteuse", dither="bayer", bayer_scale=3)
+    last = times.duration - times.at(times.n_frames - 1)
+    options = {
+        "format": "gif",
+        "fps_mode": "passthrough",
+        "enc_time_base": "1/100",
+        "loop": 0,
+        "final_delay": max(1, round(last * 100)),
+    }
+    return arguments(stream.output(file_url(out), **options))
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return one ``-metadata`` option for each pair."""
+    return {f"metadata:g:{i}": f"{key}={text}" for i, (key, text) in enumerate(metadata.items())}

@@ -1,0 +1,205 @@
+"""Find ffmpeg, build its argument lists, and run it without leaving children behind."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, cast
+
+import ffmpeg
+
+from thvideo.errors import StageError, ThvideoError, WorkspaceError
+
+# -fps_mode came with 5.1; without it frames can be dropped or doubled.
+OLDEST_FFMPEG = (5, 1)
+# Nothing a person's file refers to (playlists, data: and http: links) is ever opened.
+PROTOCOLS = "file,pipe"
+QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error")
+# Lines that only say that an error was reported before them.
+_EMPTY_LINES = re.compile(
+    r"Conversion failed|Error (opening (in|out)put|while|closing|writing|muxing|submitting|sending)"
+    r"|Nothing was written|Terminating thread|Task finished|Last message repeated|Could not open enc"
+    r"|Exiting|received no packets"
+)
+
+
+@lru_cache(maxsize=1)
+def ffmpeg_path() -> Path:
+    """Return the ffmpeg to use: ``THVIDEO_FFMPEG``, the system's, or imageio-ffmpeg's.
+
+    Raises:
+        StageError: ``THVIDEO_FFMPEG`` does not run, or there is no ffmpeg at all.
+    """
+    chosen = os.environ.get("THVIDEO_FFMPEG")
+    if chosen:
+        if _version(chosen) is None:
+            raise StageError(
+                f"THVIDEO_FFMPEG={chosen} is not an ffmpeg that runs",
+                hint="unset THVIDEO_FFMPEG, or let it name the ffmpeg program",
+            )
+        return Path(chosen)
+    system = shutil.which("ffmpeg")
+    if system and (_version(system) or (0, 0)) >= OLDEST_FFMPEG:
+        return Path(system)
+    import imageio_ffmpeg
+
+    try:
+        return Path(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise StageError(
+            "no ffmpeg was found", hint="install one: apt install ffmpeg, or brew install ffmpeg"
+        ) from error
+
+
+def _version(program: str) -> tuple[int, int] | None:
+    """Return (major, minor), or None if the program does not run; builds from git count as new."""
+    try:
+        done = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError, UnicodeDecodeError):
+        return None
+    found = re.match(r"ffmpeg version n?(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else (99, 0)
+
+
+@lru_cache(maxsize=1)
+def available(kind: str) -> frozenset[str]:
+    """Return the names of this ffmpeg's ``"filters"`` or ``"encoders"``."""
+    done = run_ffmpeg([f"-{kind}"])
+    return frozenset(re.findall(r"^ [A-Z.|]+ +(\w+) ", done.decode("utf-8", "replace"), re.M))
+
+
+def file_url(path: Path) -> str:
+    """Return the path as ffmpeg takes it: no dash, colon or percent sign can be misread."""
+    return f"file:{path.absolute()}"
+
+
+def media_input(path: Path, **options: Any) -> Any:
+    """Return a graph's input that reads the file and nothing that the file refers to."""
+    return ffmpeg.input(file_url(path), protocol_whitelist=PROTOCOLS, **options)
+
+
+def pipe_input(**options: Any) -> Any:
+    """Return a graph's input that reads standard input."""
+    return ffmpeg.input("pipe:0", protocol_whitelist=PROTOCOLS, **options)
+
+
+def arguments(*outputs: Any) -> list[str]:
+    """Return the argument list (without the program) of a graph with these outputs."""
+    node = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
+    return [*QUIET, *cast("list[str]", node.get_args(overwrite_output=True))]
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running ffmpeg.
+
+    Args:
+        process: The process; its pipes are unbuffered.
+        log: Its standard error: a file, so that a talkative ffmpeg can never block.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    def lines(self) -> list[str]:
+        """Return what ffmpeg wrote to standard error so far."""
+        self.log.seek(0)
+        return self.log.read().decode("utf-8", "replace").splitlines()
+
+    def finish(self, what: str) -> list[str]:
+        """Wait for the end and return the log; see ``failure`` for what is raised."""
+        code = self.process.wait()
+        lines = self.lines()
+        if code != 0:
+            raise failure(what, lines)
+        return lines
+
+
+@contextmanager
+def running(
+    args: Sequence[str], *, feeds: bool = False, reads: bool = False, cwd: Path | None = None
+) -> Iterator[Child]:
+    """Run ffmpeg; whatever happens inside the block, it is dead after it.
+
+    Args:
+        args: Arguments as ``arguments`` returns them.
+        feeds: Whether the caller writes to ``process.stdin``.
+        reads: Whether the caller reads ``process.stdout``.
+        cwd: The folder in which relative names are meant.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [str(ffmpeg_path()), *args],
+            stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if reads else subprocess.DEVNULL,
+            stderr=log,
+            bufsize=0,
+            cwd=cwd,
+        )
+        try:
+            yield Child(process, log)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.wait()
+
+
+def run_ffmpeg(
+    args: Sequence[str], *, what: str = "ffmpeg failed", cwd: Path | None = None, feed: bytes = b""
+) -> bytes:
+    """Run ffmpeg to its end and return its standard output.
+
+    Args:
+        args: Arguments as ``arguments`` returns them.
+        what: The start of the error's text, such as "cannot write out.mp4".
+        cwd: The folder in which relative names are meant.
+        feed: Standard input; at most a pipe's worth (a list of file names).
+
+    Raises:
+        WorkspaceError: The disk is full or a place cannot be written.
+        StageError: Anything else, with ffmpeg's last meaningful line.
+    """
+    with running(args, feeds=bool(feed), reads=True, cwd=cwd) as child:
+        if child.process.stdin is not None:
+            try:
+                child.process.stdin.write(feed)
+            except BrokenPipeError:
+                child.finish(what)
+            child.process.stdin.close()
+        assert child.process.stdout is not None  # reads=True makes the pipe
+        output = child.process.stdout.read()
+        child.finish(what)
+        return output
+
+
+def failure(what: str, log: Sequence[str]) -> ThvideoError:
+    """Return the error that explains an ffmpeg that failed, from its log."""
+    text = "\n".join(log)
+    if "No space left on device" in text:
+        return WorkspaceError(
+            f"{what}: the disk is full",
+            hint="free some space, or choose another disk with --workspace",
+        )
+    if "Permission denied" in text or "Read-only file system" in text:
+        return WorkspaceError(
+            f"{what}: the place cannot be written", hint="check the folder's permissions"
+        )
+    return StageError(f"{what}: {meaningful_line(log)}")
+
+
+def meaningful_line(log: Sequence[str]) -> str:
+    """Return the last line of a log that says something, without ffmpeg's prefixes."""
+    for line in reversed(log):
+        plain = re.sub(r"^(\[[^\]]*\] ?)+", "", line).strip()
+        if plain and not _EMPTY_LINES.search(plain):
+            return plain
+    return "ffmpeg gave no reason"

@@ -1,0 +1,1 @@
+"""Artifacts on disk; knows nothing of faces."""
