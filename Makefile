@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS ?= dev,examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench examples clean
+.PHONY: help setup demo test check bench clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,10 @@ check: setup ## lint, types, layers, dead code, dependencies
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/vulture
-	$(BIN)/deptry thvideo
+	$(BIN)/deptry .
+
+bench: setup ## time every stage beside ffmpeg alone
+	$(BIN)/python recipes/bench.py
 
 clean: ## remove what demo made
 	rm -rf demo

@@ -1,6 +1,6 @@
 """Make painting.jpg: NASA's portrait of Eileen Collins as if painted in oil.
 
-    python examples/make_painting.py [painting.jpg]
+python examples/make_painting.py [painting.jpg]
 """
 
 import sys
@@ -29,7 +29,9 @@ def brush(image: Image, radius: int) -> Image:
     for sector in range(8):
         off = np.angle(np.exp(1j * (angle - sector * np.pi / 4)))
         kernel = np.exp(-((off / 0.45) ** 2) - (distance / radius) ** 2 * 1.5)
-        kernel = (kernel * (distance <= radius) / (kernel * (distance <= radius)).sum()).astype("f4")
+        kernel = (kernel * (distance <= radius) / (kernel * (distance <= radius)).sum()).astype(
+            "f4"
+        )
         mean = cv2.filter2D(image, -1, kernel)
         spread = cv2.filter2D(image**2, -1, kernel) - mean**2
         weight = 1 / (1 + (255 * np.sqrt(np.maximum(spread, 0)).sum(axis=2, keepdims=True)) ** 4)
@@ -65,7 +67,9 @@ def canvas(height: int, width: int, rng: np.random.Generator) -> Image:
 def varnish(image: Image) -> Image:
     """Deepen colours, turn them warm, and darken the corners."""
     grey = image.mean(axis=2, keepdims=True)
-    warm = np.maximum(grey + 1.15 * (image - grey), 0) ** 1.08 * np.array([1.03, 0.98, 0.84], np.float32)
+    warm = np.maximum(grey + 1.15 * (image - grey), 0) ** 1.08 * np.array(
+        [1.03, 0.98, 0.84], np.float32
+    )
     height, width = image.shape[:2]
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return warm * (1 - 0.28 * ((rows**2 + columns**2) / 2) ** 1.5)[..., None]
@@ -79,7 +83,7 @@ def main(path: Path) -> None:
     broad, fine = brush(large, 13), brush(large, 6)
     # Finer touches where there is something to say: the face.
     rows, columns = np.mgrid[: large.shape[0], : large.shape[1]]
-    face = np.exp(-(((columns - 465) / 190) ** 2 + ((rows - 440) / 230) ** 2) ** 2)[..., None]
+    face = np.exp(-((((columns - 465) / 190) ** 2 + ((rows - 440) / 230) ** 2) ** 2))[..., None]
     paint = varnish(broad + face.astype("f4") * (fine - broad))
     relief = stroke_relief(paint, 14, rng) * (1 - 0.6 * face[..., 0])
     paint *= (1 + 0.017 * relief + 0.02 * canvas(*paint.shape[:2], rng))[..., None].astype("f4")

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_faces import Square, SquareTracker, paint
 
+from tests.landmarks.made_faces import Square, SquareTracker, paint
 from thvideo.errors import InputError
 from thvideo.landmarks.choice import FaceChoice
 from thvideo.landmarks.follow import FollowedBatch, follow

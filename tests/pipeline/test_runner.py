@@ -243,6 +243,15 @@ def test_other_failures_pass_as_they_are(workspace, monkeypatch, raised):
         list(run(Graph((Node("fail", toys.Fail("it")),), "fail"), workspace, RESOURCES))
 
 
+def test_a_workspace_that_fails_under_a_stage_is_named(workspace, monkeypatch):
+    lost = workspace.root / "partial" / "lost.bin"
+    for error_number in (errno.EIO, errno.ENOENT, errno.EACCES):
+        raised = OSError(error_number, "it failed", str(lost))
+        monkeypatch.setitem(toys.Fail.errors, "it", raised)
+        with pytest.raises(WorkspaceError, match=r"lost\.bin cannot be used"):
+            list(run(Graph((Node("fail", toys.Fail("it")),), "fail"), workspace, RESOURCES))
+
+
 def test_what_is_made_before_a_failure_is_not_lost(words, workspace, log, monkeypatch):
     monkeypatch.setitem(toys.Fail.errors, "it", OSError(errno.ENOSPC, "full"))
     graph = toys.speech(words)

@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thvideo.errors import WorkspaceError
 from thvideo.workspace import gc
 from thvideo.workspace.gc import Rule
+from thvideo.workspace.health import MANIFEST
 from thvideo.workspace.manifest import InputFile, Manifest
-from thvideo.workspace.store import MANIFEST, Artifact, Workspace
+from thvideo.workspace.store import Artifact, Workspace
 
 DAY_S = 86400
 
@@ -76,7 +79,7 @@ def test_one_is_shown_by_the_beginning_of_its_key(workspace):
 
 
 def test_verifying_reads_every_byte(workspace, monkeypatch):
-    monkeypatch.setattr("thvideo.workspace.store._HASHED_FILE_BYTES", 10)
+    monkeypatch.setattr("thvideo.workspace.health._HASHED_FILE_BYTES", 10)
     payload = workspace.artifact_folder("toy", "b" * 64) / "a.bin"
     payload.write_bytes(b"y" * 100)
     assert workspace.look("toy", "b" * 64).artifact is not None
@@ -141,6 +144,41 @@ def test_what_is_locked_stays(workspace):
 def test_an_artifact_without_a_readable_manifest_is_garbage(workspace):
     (workspace.artifact_folder("toy", "d" * 64) / MANIFEST).write_text("{")
     assert letters(gc.collect(workspace, Rule())) == "d"
+
+
+@st.composite
+def made_things(draw) -> list[gc.Entry]:
+    """Artifacts of which each may be made from earlier ones, of any size and age."""
+    found = []
+    for index in range(draw(st.integers(0, 8))):
+        parents = draw(st.sets(st.integers(0, index - 1), max_size=3)) if index else set()
+        inputs = {f"in_{parent}": str(parent) for parent in sorted(parents)}
+        manifest = Manifest(str(index), "toy", 1, inputs=inputs)
+        size, unused_s = draw(st.integers(0, 100)), draw(st.floats(0, 10 * DAY_S))
+        found.append(
+            gc.Entry("toy", str(index), size, unused_s, unused_s, (), manifest, Path(str(index)))
+        )
+    return found
+
+
+@given(
+    made_things(),
+    st.sets(st.integers(0, 7)),
+    st.none() | st.floats(0, 10),
+    st.none() | st.integers(0, 400),
+)
+def test_whatever_the_rule_what_stays_is_complete(listed, needed, days, keep_bytes):
+    in_use = frozenset(map(str, needed))
+    going = gc.going(listed, Rule(days, keep_bytes), in_use)
+    kept = [entry for entry in listed if entry.key not in going]
+    assert not in_use & set(going)
+    for entry in kept:
+        assert not set(entry.manifest.inputs.values()) & set(going)
+    young = {entry.key for entry in listed if days is None or entry.unused_s <= days * DAY_S}
+    if keep_bytes is None:
+        assert not young & set(going)
+    elif not in_use:
+        assert sum(entry.size_bytes for entry in kept) <= keep_bytes
 
 
 def test_use_makes_an_artifact_young(workspace: Workspace, tmp_path: Path):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from thvideo.errors import WorkspaceError
+from thvideo.workspace.health import MANIFEST
 from thvideo.workspace.manifest import Manifest
-from thvideo.workspace.store import MANIFEST, Artifact, Workspace
+from thvideo.workspace.store import Artifact, Workspace
 
 KEY = "k" * 64
 

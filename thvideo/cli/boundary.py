@@ -55,7 +55,7 @@ def _guarded(given: list[str]) -> int:
     except OutputClosedError:
         raise
     except ThvideoError as error:
-        _explain(error.fact, error.hint)
+        _explain(error.fact, error.hint or _usual_hint(error, given))
         if _wants_traceback(given):
             traceback.print_exc()
         return int(error.exit_code)
@@ -81,7 +81,7 @@ def _run(given: list[str]) -> int:
 def _usage_error(error: "TyperException", given: Sequence[str]) -> tuple[str, str]:
     """Split a parser's message into the fact and what to do about it."""
     context = getattr(error, "ctx", None)
-    command = getattr(context, "command_path", None) or " ".join(["thvideo", *given[:1]])
+    command = getattr(context, "command_path", None) or _command_of(given)
     fact, _, guess = error.format_message().partition(" Did you mean ")
     near = getattr(error, "possibilities", None)
     if near:
@@ -91,6 +91,20 @@ def _usage_error(error: "TyperException", given: Sequence[str]) -> tuple[str, st
     fact = fact.strip().rstrip(".")
     hint = f"did you mean {guess}" if guess else f"{command} --help"
     return fact[:1].lower() + fact[1:], hint
+
+
+def _usual_hint(error: ThvideoError, given: Sequence[str]) -> str:
+    """Return what helps with an error that brings no hint of its own."""
+    if error.exit_code == ExitCode.USAGE:
+        return f"{_command_of(given)} --help"
+    if error.exit_code == ExitCode.INPUT:
+        return "try another file, or --verbose for more"
+    return "thvideo doctor checks this machine; --verbose shows more"
+
+
+def _command_of(given: Sequence[str]) -> str:
+    words = [word for word in given[:1] if not word.startswith("-")]
+    return " ".join(["thvideo", *words])
 
 
 def _explain(fact: str, hint: str) -> None:

@@ -1,5 +1,6 @@
 """Lines to stdout and stderr: never wrapped, never styled unless a terminal reads them."""
 
+import os
 import sys
 from typing import TextIO
 
@@ -17,8 +18,20 @@ def prepare_streams() -> None:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Say whether a person reads the stream as it is written."""
-    return hasattr(stream, "isatty") and stream.isatty()
+    """Say whether a person reads the stream as it is written, with colours and moving lines."""
+    return hasattr(stream, "isatty") and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, colour: str) -> str:
+    """Colour a piece of a line for stdout, if a terminal shows it and colours are wanted.
+
+    Args:
+        text: The piece.
+        colour: Numbers of an ANSI sequence, such as "1;31" for bold red.
+    """
+    if not is_terminal(sys.stdout) or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
 
 
 def one_line(text: str) -> str:

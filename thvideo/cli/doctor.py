@@ -1,17 +1,16 @@
 """``thvideo doctor``: try everything a run needs, and say what to do where it fails."""
 
-import sys
 import time
 from typing import Any
 
 from thvideo.cli import options
 from thvideo.cli.checks import Check, Finding, checks
-from thvideo.cli.console import is_terminal, one_line, say
+from thvideo.cli.console import one_line, paint, say
 from thvideo.cli.options import Given, Opt, takes
 from thvideo.cli.render import as_json
 from thvideo.errors import ThvideoError
 
-_COLOURS = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[1;31m"}
+_COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
 _NAME_WIDTH = 14
 
 
@@ -52,9 +51,7 @@ def _print(check: Check, finding: Finding, seconds: float, given: Given) -> None
         facts = {"text": finding.text, "hint": finding.hint, "seconds": round(seconds, 2)}
         say(as_json(line | facts))
         return
-    status = f"{finding.status:<4}"
-    if is_terminal(sys.stdout):
-        status = f"{_COLOURS[finding.status]}{status}\x1b[0m"
+    status = paint(f"{finding.status:<4}", _COLOURS[finding.status])
     say(f"{status}  {check.name:<{_NAME_WIDTH}}  {one_line(finding.text)}")
     if finding.hint:
         say(f"{'':<4}  {'':<{_NAME_WIDTH}}  -> {one_line(finding.hint)}")

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from thvideo.cli.console import one_line, say
+from thvideo.cli.console import one_line, paint, say
 from thvideo.cli.humane import clock, count, rate
 from thvideo.cli.render import Tally
 from thvideo.cli.summary import summary_lines
@@ -130,7 +130,7 @@ class LiveView:
             cells.append(Text(f"{done}  {clock(seconds)}".strip(), style="dim"))
         else:
             if self._console.width >= 76:
-                cells.append(ProgressBar(progress.total, progress.done, width=24))
+                cells.append(_bar(progress.total, progress.done))
             cells.append(Text(f"{100 * progress.done // progress.total:3d} %"))
             speed = self._speed.per_second()
             if speed is not None:
@@ -166,9 +166,13 @@ class LiveView:
         self._live.stop()
         first, *rest = summary_lines(event, self._tally.reused, self._tally.ran)
         self._console.print()
-        say(one_line(first))
+        say(paint(one_line(first), "1"))
         for line in rest:
             say(one_line(line))
 
     def _is_unicode(self) -> bool:
         return (getattr(sys.stderr, "encoding", "") or "").lower().startswith("utf")
+
+
+def _bar(total: int, done: int) -> ProgressBar:
+    return ProgressBar(total, done, width=24, complete_style="cyan", finished_style="green")

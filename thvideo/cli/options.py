@@ -192,6 +192,7 @@ def show_help(context: typer.Context) -> None:
         say(text)
 
 
+@functools.cache
 def _parameter(option: Opt) -> inspect.Parameter:
     kind, default = _field(option.name)
     kind = option.kind or kind

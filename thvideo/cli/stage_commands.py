@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from thvideo.cli import options
+from thvideo.cli.console import one_line, say
 from thvideo.cli.options import FILES, Given, Opt, takes
 from thvideo.cli.running import execute
 from thvideo.pipeline.graph import StageName, stage_graph
@@ -41,6 +42,10 @@ def finetune(given: Given) -> None:
 
 
 def _each_file(stage: StageName, given: Given) -> None:
-    for path in given.values["files"]:
+    files = given.values["files"]
+    names_them = len(files) > 1 and not given.flag("json") and not given.flag("quiet")
+    for path in files:
+        if names_them:
+            say(one_line(str(path)))
         recipe = given.recipe(sources=(path,), driver=None, output=None)
         execute(stage_graph(stage, recipe), recipe, given)

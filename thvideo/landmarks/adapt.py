@@ -35,6 +35,9 @@ from thvideo.shapes import F64Array, check_shape
 #: beyond, the far cheek would have to come out of nothing.
 MAX_TURN_DEG = (25.0, 20.0, 30.0)  # yaw, pitch, roll
 
+#: Together with the turn that the picture itself shows: yaw, pitch, roll.
+_MAX_TOTAL_TURN_DEG = (34.0, 30.0, 60.0)
+
 #: The head's way from its resting place in outer eye distances: further, and a warp tears the
 #: neck from the shoulders.
 MAX_SHIFT = 0.30
@@ -120,17 +123,18 @@ def adapt(
     driver_face, driver_pose = person_shape(driver)
     expression = measure(driver, driver_face, driver_pose)
     rest = _most_neutral(driver, driver_pose, expression)
+    at_rest = _expression_at_rest(driver, driver_pose, expression)
     source_face, source_pose = single_shape(source)
 
     pose = _move_head(driver_pose, rest, source_pose, settings, cuts)
     faces = np.repeat(source_face[None], len(driver), axis=0)
-    _move_brows(faces, expression, rest, settings.brows)
-    _move_mouth(faces, expression, rest, driver_face, settings)
-    _move_eyes(faces, source_face, expression, rest, settings)
+    _move_brows(faces, expression, at_rest, settings.brows)
+    _move_mouth(faces, expression, at_rest, driver_face, settings)
+    _move_eyes(faces, source_face, expression, at_rest, settings)
     return project(faces, pose)
 
 
-def soft_limit(value: F64Array, limit: float) -> F64Array:
+def soft_limit(value: F64Array, limit: F64Array | float) -> F64Array:
     """Pass small values unchanged and let large ones approach ``limit`` smoothly.
 
     Unchanged up to half the limit, then a hyperbolic tangent of slope one at the joint.
@@ -155,30 +159,66 @@ def _checked(points: F64Array) -> F64Array:
 
 
 def _most_neutral(points: F64Array, pose: Pose, expression: Expression) -> int:
-    """Score every frame; each unit is about what a viewer would call clearly not neutral."""
     angles = angles_deg(pose.rotation)
-    middle = np.median(angles, axis=0)
-    opening = expression.opening.mean(axis=1)
-    gap = expression.gap.mean(axis=1)
-    corners = expression.offsets[:, [schema.RIGHT_MOUTH_CORNER, schema.LEFT_MOUTH_CORNER]]
-    brows = expression.offsets[:, 17:27, 1].mean(axis=1)
-    gaze = expression.gaze.mean(axis=1)
-    size = schema.outer_eye_distance(points)[:, None, None]
     moved = np.zeros(len(points))
     if len(points) > 1:
-        moved[1:] = (np.linalg.norm(np.diff(points, axis=0), axis=-1) / size[1:, :, 0]).mean(axis=1)
+        step = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(axis=1)
+        moved[1:] = step / schema.outer_eye_distance(points)[1:]
         moved[0] = moved[1]
     cost = (
-        np.abs(opening - 1) / 0.25
-        + gap / 0.05
-        + np.linalg.norm(corners - np.median(corners, axis=0), axis=-1).mean(axis=1) / 0.06
-        + np.abs(brows - np.median(brows)) / 0.06
-        + np.linalg.norm(gaze - np.median(gaze, axis=0), axis=-1) / 0.08
-        + np.linalg.norm(angles - middle, axis=-1) / 8
+        _eyes_cost(expression)
+        + _mouth_cost(expression)
+        + _turn_cost(angles)
         + np.linalg.norm(angles[:, :2], axis=-1) / 20
         + moved / 0.02
     )
     return int(np.argmin(cost))
+
+
+# Each unit of a cost is about what a viewer would call clearly not neutral.
+def _eyes_cost(expression: Expression) -> F64Array:
+    brows = expression.offsets[:, 17:27, 1].mean(axis=1)
+    gaze = expression.gaze.mean(axis=1)
+    cost: F64Array = (
+        np.abs(expression.opening.mean(axis=1) - 1) / 0.25
+        + np.abs(brows - np.median(brows)) / 0.06
+        + np.linalg.norm(gaze - np.median(gaze, axis=0), axis=-1) / 0.08
+    )
+    return cost
+
+
+def _mouth_cost(expression: Expression) -> F64Array:
+    corners = expression.offsets[:, [schema.RIGHT_MOUTH_CORNER, schema.LEFT_MOUTH_CORNER]]
+    width = corners[:, 1, 0] - corners[:, 0, 0]
+    # A smile widens a mouth and speech narrows it for a moment: rest lies in the lower half.
+    usual = np.percentile(width, 35)
+    cost: F64Array = expression.gap.mean(axis=1) / 0.04 + np.abs(width - usual) / 0.06
+    return cost
+
+
+def _turn_cost(angles: F64Array) -> F64Array:
+    cost: F64Array = np.linalg.norm(angles - np.median(angles, axis=0), axis=-1) / 5
+    return cost
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The driver's face at rest: ``offsets [70, 2]``, ``opening [2]`` and ``gaze [2, 2]``."""
+
+    offsets: F64Array
+    opening: F64Array
+    gaze: F64Array
+
+
+def _expression_at_rest(points: F64Array, pose: Pose, expression: Expression) -> _Rest:
+    """Average the calmest frames, apart for eyes and mouth: few faces rest all at once."""
+    turn = _turn_cost(angles_deg(pose.rotation)) / 2
+    n_calm = int(np.clip(len(points) // 12, 1, 25))
+    eyes = np.argsort(_eyes_cost(expression) + turn, kind="stable")[:n_calm]
+    mouth = np.argsort(_mouth_cost(expression) + turn, kind="stable")[:n_calm]
+    offsets = expression.offsets[mouth].mean(axis=0)
+    offsets[17:27] = expression.offsets[eyes, 17:27].mean(axis=0)
+    return _Rest(offsets, expression.opening[eyes].mean(axis=0), expression.gaze[eyes].mean(axis=0))
 
 
 def _move_head(
@@ -192,7 +232,8 @@ def _move_head(
     else:
         turn = source.rotation[0].T @ driver.rotation
     angles = angles_deg(turn) * settings.pose
-    limited = [soft_limit(angles[:, i], MAX_TURN_DEG[i]) for i in range(3)]
+    own = angles_deg(source.rotation[0])
+    limited = [soft_limit(angles[:, i], _room_to_turn(angles[:, i], own[i], i)) for i in range(3)]
     rotation = source.rotation[0] @ rotation_from_angles(np.stack(limited, axis=-1))
 
     place, size = _resting_place(driver, rest, cuts)
@@ -209,6 +250,16 @@ def _move_head(
         source.scale[0] * np.exp(growth),
         source.translation[0] + source.scale[0] * shift,
     )
+
+
+def _room_to_turn(angle: F64Array, own: float, axis: int) -> F64Array:
+    """Return how far ``[T]`` a head may turn that the picture shows turned by ``own`` already.
+
+    Turned further away, a half-profile would pull its far eye over the face's edge.
+    """
+    limit = MAX_TURN_DEG[axis]
+    further = np.clip(_MAX_TOTAL_TURN_DEG[axis] - abs(own), 0.3 * limit, limit)
+    return np.where(angle * own > 0, further, limit)
 
 
 def _resting_place(driver: Pose, rest: int, cuts: Sequence[int]) -> tuple[F64Array, F64Array]:
@@ -229,9 +280,9 @@ def _resting_place(driver: Pose, rest: int, cuts: Sequence[int]) -> tuple[F64Arr
     return place, size
 
 
-def _move_brows(faces: F64Array, driver: Expression, rest: int, strength: float) -> None:
+def _move_brows(faces: F64Array, driver: Expression, rest: _Rest, strength: float) -> None:
     # A brow moves up and down; sideways it is mostly noise, except its inner end in a frown.
-    moved = driver.offsets - driver.offsets[rest]
+    moved = driver.offsets - rest.offsets
     for brow in BROWS:
         part = moved[:, brow]
         # The brow moves as a whole and tilts; five points on their own would wriggle.
@@ -241,12 +292,12 @@ def _move_brows(faces: F64Array, driver: Expression, rest: int, strength: float)
 
 
 def _move_mouth(
-    faces: F64Array, driver: Expression, rest: int, driver_face: F64Array, settings: AdaptSettings
+    faces: F64Array, driver: Expression, rest: _Rest, driver_face: F64Array, settings: AdaptSettings
 ) -> None:
     """Move lips and jaw, and set the gap between the lips to the driver's, scaled."""
     source = faces[0].copy()
     wide, high = _mouth_scale(source, driver_face)
-    moved = (driver.offsets - driver.offsets[rest]) * np.array([wide, high])
+    moved = (driver.offsets - rest.offsets) * np.array([wide, high])
     target = faces[..., :2].copy()
     target[:, schema.MOUTH] += moved[:, schema.MOUTH]
     jaw = np.arange(17)
@@ -254,7 +305,7 @@ def _move_mouth(
     weight = np.clip(1 - np.abs(jaw - 8) / 6.0, 0, 1) ** 0.5
     target[:, jaw] += moved[:, jaw] * weight[:, None] * np.array([0.5, 1.0])
     if settings.motion == "absolute":
-        target[:, schema.MOUTH] += _smile_difference(source, driver, rest, driver_face)
+        target[:, schema.MOUTH] += _smile_difference(source, rest, driver_face)
 
     # The gap is the driver's own at all times: an open mouth in the picture can close.
     wanted = driver.gap * high
@@ -289,9 +340,7 @@ def _mouth_scale(source: F64Array, driver: F64Array) -> tuple[float, float]:
     return float(wide), float(np.sqrt(high * wide))
 
 
-def _smile_difference(
-    source: F64Array, driver: Expression, rest: int, driver_face: F64Array
-) -> F64Array:
+def _smile_difference(source: F64Array, rest: _Rest, driver_face: F64Array) -> F64Array:
     """Return what turns the source's smile into the driver's at rest, ``[20, 2]``.
 
     Measured by how far the corners lie above the middle of the lips, the part of a mouth's shape
@@ -302,7 +351,7 @@ def _smile_difference(
         middle = face[[51, 57], 1].mean()
         return float(middle - face[[48, 54], 1].mean())
 
-    at_rest = driver_face[:, :2] + driver.offsets[rest]
+    at_rest = driver_face[:, :2] + rest.offsets
     difference = lift(at_rest) - lift(source)
     beyond = np.sign(difference) * np.clip(abs(difference) - 0.02, 0, 0.05)
     mouth = np.zeros((20, 2))
@@ -312,7 +361,7 @@ def _smile_difference(
 
 
 def _move_eyes(
-    faces: F64Array, source: F64Array, driver: Expression, rest: int, settings: AdaptSettings
+    faces: F64Array, source: F64Array, driver: Expression, rest: _Rest, settings: AdaptSettings
 ) -> None:
     """Open and close the lids by their share of the usual opening, and turn the irises."""
     own_ratio = eye_heights(source[None, :, :2])[0]
@@ -321,12 +370,12 @@ def _move_eyes(
         # Wide eyes stay wider than narrow ones; only part of the difference is expression.
         opening *= np.clip(driver.lid_ratio / np.maximum(own_ratio, 0.05), 0.85, 1.18)
     else:
-        opening /= np.clip(driver.opening[rest], 0.8, 1.25)
+        opening /= np.clip(rest.opening, 0.8, 1.25)
     opening = 1 + settings.eyes * (opening - 1)
     opening = np.where(
         opening > 1, 1 + soft_limit(opening - 1, MAX_OPENING - 1), np.maximum(opening, 0)
     )
-    looks = settings.gaze * (driver.gaze - driver.gaze[rest])
+    looks = settings.gaze * (driver.gaze - rest.gaze)
     if settings.motion == "absolute":
         own_gaze = measure_gaze(source)
         looks = settings.gaze * (driver.gaze - own_gaze)

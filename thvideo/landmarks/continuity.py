@@ -13,7 +13,7 @@ from thvideo.shapes import BoolArray, F32Array, F64Array
 # Between two key frames a face moves at most by this share of its side, and two faces beside
 # each other are farther apart than that.
 _REACH_SIDES = 0.75
-_REACH_SIDES_PER_FRAME, _MAX_REACH_SIDES = 0.06, 2.5
+_REACH_SIDES_PER_FRAME, _MAX_REACH_SIDES = 0.03, 1.25
 # How much larger or smaller it may become.
 _GROWTH, _GROWTH_PER_FRAME, _MAX_GROWTH = 1.6, 0.02, 2.2
 

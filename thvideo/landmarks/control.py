@@ -3,7 +3,7 @@
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.pose import Pose, fit_pose, project
+from thvideo.landmarks.pose import Pose, project
 from thvideo.shapes import F64Array, check_shape
 
 #: Landmarks that the head's spline passes through. Lids, inner lips and irises are not among
@@ -20,11 +20,11 @@ _HEAD = np.array(
         [0.00, 0.38, 0.00],
         [0.45, 0.36, 0.05],
         [0.85, 0.30, 0.30],
-        [-1.05, 0.05, 0.60],
-        [1.05, 0.05, 0.60],
-        [-0.80, 0.62, 0.45],
-        [0.00, 0.72, 0.35],
-        [0.80, 0.62, 0.45],
+        [-1.08, 0.05, 0.38],
+        [1.08, 0.05, 0.38],
+        [-0.80, 0.62, 0.35],
+        [0.00, 0.72, 0.30],
+        [0.80, 0.62, 0.35],
     ]
 )
 
@@ -68,22 +68,19 @@ def border_points(size_px: int) -> F64Array:
     )
 
 
-def control_points(points: F64Array, face: F64Array, size_px: int) -> F64Array:
+def control_points(points: F64Array, face: F64Array, pose: Pose, size_px: int) -> F64Array:
     """Choose what the head's spline passes through.
 
     Args:
         points: ``[T, 70, 2]`` adapted landmarks, or the source's own, in pixels of the crop.
         face: The source's face ``[70, 3]`` in its own frame.
+        pose: Its pose in these landmarks.
         size_px: Side of the crop.
 
     Returns:
         ``[T, N, 2]`` in pixels: landmarks, head, border; N depends on nothing.
-
-    Raises:
-        ValueError: A point is not finite.
     """
-    check_shape(points, "T 70 2")
-    pose = fit_pose(points, face)
+    check_shape(points, "T 70 2", T=len(pose))
     head = project(head_points(face), pose)
     border = np.broadcast_to(border_points(size_px), (len(points), *border_points(size_px).shape))
     return np.concatenate([points[:, SPLINE_POINTS], head, border], axis=1)
@@ -99,5 +96,3 @@ def head_inside(source_head: F64Array, size_px: int) -> F64Array:
     freedom: F64Array = np.clip((edge - _MARGIN) / (2 * _MARGIN), 0, 1)
     return freedom
 
-
-__all__ = ["SPLINE_POINTS", "Pose", "border_points", "control_points", "head_inside", "head_points"]

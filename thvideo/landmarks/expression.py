@@ -37,6 +37,11 @@ _PRIOR_FRAMES = 4.0
 _MIN_FORESHORTENING = 0.25
 
 
+#: The lifted jaw lies at most this far behind its eye, in outer eye distances; the mean face's
+#: lies 0.5 behind, and on turning would pass behind the far eye, which a warp cannot show.
+_FLAT_JAW = 0.25
+
+
 @dataclass(frozen=True)
 class Expression:
     """The expression in every frame.
@@ -98,6 +103,8 @@ def single_shape(points: F64Array) -> tuple[F64Array, Pose]:
     pose = fit_pose(points[None])
     flat = (points - pose.translation[0]) / pose.scale[0]
     depth = (face_model() @ pose.rotation[0].T)[:, 2:]
+    for side, corner in ((slice(0, 5), 36), (slice(12, 17), 45)):
+        depth[side] = np.minimum(depth[side], depth[corner] + _FLAT_JAW)
     face: F64Array = np.concatenate([flat, depth], axis=1) @ pose.rotation[0]
     return face, pose
 

@@ -35,9 +35,11 @@ from thvideo.shapes import BoolArray, F32Array, U8Array
 _FOUND, _BEGUN = 0.3, 0.5
 # After so many frames without a face it is looked for anew, by its likeness.
 _LOST_FRAMES = 24
-# Who comes back elsewhere in the picture must be this much like the person followed: 1 in 20
-# pairs from one clip is less alike, and 1 in 5 pairs from two clips is more.
-_SAME_LIKENESS = 0.62
+# Who comes back elsewhere in the picture must be this much like the person followed: 1 in 15
+# pairs from one clip is less alike, and 1 in 7 pairs from two clips is more.
+_SAME_LIKENESS = 0.65
+# Who comes back no farther away than a face moves in so many frames need not be so alike.
+_NEAR_FRAMES = 16
 # How often the memory of a person's looks is renewed, and by how much.
 _MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
 _MAX_CANDIDATES = 8
@@ -192,7 +194,7 @@ class _Follower:
         if self._likeness is None or look is None or self._box is None:
             return True
         alike = similarity(self._likeness, look)
-        near = is_same_face(self._box, _first(tracklet).box, n_frames_lost=_LOST_FRAMES)
+        near = is_same_face(self._box, _first(tracklet).box, n_frames_lost=_NEAR_FRAMES)
         return alike >= (STRANGER_LIKENESS if near else _SAME_LIKENESS)
 
     def _go_on(self, window: Window) -> F32Array:

@@ -4,6 +4,8 @@ Anchor-free, after "Objects as Points" (arXiv:1904.07850), with a box regression
 Shapes: B pictures, H and W their height and width, multiples of 32.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,13 +29,11 @@ class DetectorNet(nn.Module):
         self.stem = ConvNorm(3 * _STEM_PX * _STEM_PX, widths[0])
         self.stem_block = Residual(widths[0])
         self.down = nn.ModuleList(
-            ConvNorm(fine, coarse, stride=2)
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+            ConvNorm(fine, coarse, stride=2) for fine, coarse in pairwise(widths)
         )
         self.encode = nn.ModuleList(Residual(width) for width in widths[1:])
         self.lateral = nn.ModuleList(
-            ConvNorm(coarse, fine, kernel=1)
-            for fine, coarse in zip(widths[1:-1], widths[2:], strict=True)
+            ConvNorm(coarse, fine, kernel=1) for fine, coarse in pairwise(widths[1:])
         )
         self.decode = nn.ModuleList(Residual(width) for width in widths[1:-1])
         self.head = nn.Conv2d(widths[1], 5, 1)

@@ -3,6 +3,8 @@
 Shapes: B crops, K points, S heat-map cells along a side.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -75,8 +77,7 @@ class LandmarkNet(nn.Module):
         super().__init__()
         self.stem = ConvNorm(3 * CELL_PX * CELL_PX, widths[0])
         self.down = nn.ModuleList(
-            ConvNorm(fine, coarse, stride=2)
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+            ConvNorm(fine, coarse, stride=2) for fine, coarse in pairwise(widths)
         )
         self.encode = nn.ModuleList(
             nn.Sequential(*(Residual(width) for _ in range(depth)))
@@ -84,8 +85,7 @@ class LandmarkNet(nn.Module):
         )
         self.context = nn.Linear(widths[3], widths[3])
         self.lateral = nn.ModuleList(
-            ConvNorm(coarse, fine, kernel=1)
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
+            ConvNorm(coarse, fine, kernel=1) for fine, coarse in pairwise(widths)
         )
         self.decode = nn.ModuleList(Residual(width) for width in widths[:-1])
         self.maps = nn.Conv2d(widths[0], N_POINTS, 1)

@@ -75,13 +75,13 @@ def reenact_graph(recipe: Recipe) -> Graph:
 def stage_graph(stage: StageName, recipe: Recipe) -> Graph:
     """Return the part of the graph that ends in one stage; nothing is delivered.
 
-    ``extract`` and ``track`` work on the recipe's driver if there is one, else on its sources.
+    ``extract`` and ``track`` work on the recipe's first source, or on its driver if it has none.
 
     Raises:
         UsageError: The recipe lacks a file that the stage needs.
     """
     nodes = _all_nodes(recipe, stage)
-    target = next(node for node in reversed(nodes) if node.stage.name == stage)
+    target = next(node for node in nodes if node.stage.name == stage)
     return Graph(_with_all_they_need(nodes, [target.id]), target.id)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from thvideo.errors import DeviceError, InputError, ThvideoError
+from thvideo.errors import DeviceError, InputError, ThvideoError, WorkspaceError
 from thvideo.pipeline import events
 from thvideo.pipeline.deliver import deliver
 from thvideo.pipeline.graph import Graph, graph_keys
@@ -160,6 +160,11 @@ def _failures_explained(place: Path) -> Iterator[None]:
     except (OSError, ThvideoError) as error:
         if is_disk_full(error):
             raise disk_full(place) from error
+        if isinstance(error, OSError) and _lies_in(error.filename, place):
+            raise WorkspaceError(
+                f"{error.filename} cannot be used ({error.strerror})",
+                hint="run again, or pass --workspace DIR with another folder",
+            ) from error
         raise
     except Exception as error:
         # torch names its own error so; it is not imported here.
@@ -168,6 +173,10 @@ def _failures_explained(place: Path) -> Iterator[None]:
                 "there is not enough memory", hint="run again with --batch-size 1"
             ) from error
         raise
+
+
+def _lies_in(file_name: object, folder: Path) -> bool:
+    return isinstance(file_name, str | Path) and Path(file_name).is_relative_to(folder)
 
 
 def _deliver(

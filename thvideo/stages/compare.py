@@ -103,5 +103,5 @@ def _fit(picture: U8Array, size: tuple[int, int]) -> U8Array:
     import cv2
 
     height, width = size
-    fitted: U8Array = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return fitted
+    fitted = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(fitted, dtype=np.uint8)

@@ -71,7 +71,8 @@ class Composite:
         times = driver.times
         finish = self._finisher(identity)
         bounds = chunk_bounds(driver.n_frames, job.resources.chunk_frames)
-        names = [f"chunk-{index:05d}.mp4" for index in range(len(bounds))]
+        # The frames are in the name: an interrupted run may have used another chunk size.
+        names = [f"chunk-{start:06d}-{stop:06d}.mp4" for start, stop in bounds]
         for name, (start, stop) in zip(names, bounds, strict=True):
             if not job.chunks.is_done(name):
                 frames = map(finish, _crops(job.inputs["crops"], start, stop))
@@ -88,8 +89,9 @@ class Composite:
             chunks = [job.chunks.path(name) for name in names]
             join(chunks, path, times, settings, sound, METADATA)
         drift = measure_drift(job.chunks.path(result), times, sound)
-        for name in names:
-            job.chunks.discard(name)
+        for name in job.chunks.names():
+            if name != result:
+                job.chunks.discard(name)
         job.facts.update(file=result, n_frames=driver.n_frames, drift=dataclasses.asdict(drift))
 
     def _finisher(self, identity: "Identity") -> Callable[[U8Array], U8Array]:
@@ -101,9 +103,10 @@ class Composite:
         if self.framing == "crop":
             rows, columns = blend.inner_box(valid).slices
             shown = identity.crops[:1, rows, columns]
-            plan = blend.output_plan(shown.shape[1:3], self.max_side)
+            plan = blend.output_plan(shown.shape[1], shown.shape[2], self.max_side)
             return lambda crops: _resized(crops[:, rows, columns], plan)
-        plan = blend.output_plan(identity.picture.shape[:2], self.max_side)
+        height, width = identity.picture.shape[:2]
+        plan = blend.output_plan(height, width, self.max_side)
         picture = blend.resize_to_plan(identity.picture, plan)
         mask = blend.feather_mask(identity.crop.size_px, valid)
         crop = scale_crop(identity.crop, plan.scale)

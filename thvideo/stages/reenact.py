@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from thvideo.errors import InputError
 from thvideo.shapes import F64Array, U8Array
 from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
 from thvideo.stages.streaming import chunk_bounds, fed
@@ -53,7 +54,7 @@ class Reenact:
         return None
 
     def run(self, job: Job) -> Iterator[StageEvent]:
-        """Make ``adapted.npz`` and the crops in chunks ``crops-00000.mkv`` and on."""
+        """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``."""
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
         from thvideo.synthesis.device import choose_device
@@ -61,9 +62,15 @@ class Reenact:
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.write import write_crop_chunk
 
+        tracked = job.inputs["driver"].manifest.facts
+        if tracked["kind"] == "picture":
+            raise InputError(
+                f"the driver {tracked['name']} is a still picture",
+                hint="give --driver a video; still pictures are for --source",
+            )
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         driver = load_tracked(job.inputs["driver"].file("landmarks.npz"))
-        cuts = job.inputs["driver"].manifest.facts["cuts"]
+        cuts = tracked["cuts"]
         device = choose_device(job.resources.device)
         # A warp draws only the first crop: the picture it returns into is that one's.
         generator = WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
@@ -77,7 +84,8 @@ class Reenact:
             np.savez(file, points=points)
 
         bounds = chunk_bounds(len(points), job.resources.chunk_frames)
-        names = [f"crops-{index:05d}.mkv" for index in range(len(bounds))]
+        # The frames are in the name: an interrupted run may have used another chunk size.
+        names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
         for name, (start, stop) in zip(names, bounds, strict=True):
             if not job.chunks.is_done(name):
                 batches = _drawn(generator, points[start:stop], job.resources.batch_size)

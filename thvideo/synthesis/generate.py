@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from torch import Tensor
 
 from thvideo.imaging.warp import (
+    Spline,
     evaluate_spline,
     fold_share,
     pixel_grid,
@@ -19,17 +20,18 @@ from thvideo.imaging.warp import (
 )
 from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
 from thvideo.landmarks.expression import single_shape
-from thvideo.landmarks.pose import fit_pose, project
+from thvideo.landmarks.pose import Pose, fit_pose, project
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 from thvideo.synthesis.openings import (
     OPENINGS,
+    TEETH_BELOW_LIP,
     Frame,
     Opening,
     draw_eye,
     draw_mouth,
     frame_of,
     lids_at,
-    lip_thickness,
+    mouth_at,
     mouth_colours,
 )
 
@@ -89,8 +91,9 @@ class WarpGenerator:
         source = _with_irises(np.asarray(landmarks[0], np.float64)[None])[0]
         self.source = source
         self.face, _ = single_shape(source)
-        self._controls = control_points(source[None], self.face, self.size_px)
-        head = project(head_points(self.face), fit_pose(source[None], self.face))[0]
+        pose = fit_pose(source[None], self.face)
+        self._controls = control_points(source[None], self.face, pose, self.size_px)
+        head = project(head_points(self.face), pose)[0]
         # Landmarks follow fully, the border not at all, the hair as far as the border lets it.
         n_border = self._controls.shape[1] - len(SPLINE_POINTS) - len(head)
         self._freedom = np.concatenate(
@@ -145,11 +148,15 @@ class WarpGenerator:
         check_shape(points, "B 70 2")
         points = _with_irises(np.asarray(points, np.float64))
         with torch.inference_mode():
-            spline = self._spline(points)
+            pose = fit_pose(points, self.face)
+            spline = self._spline(points, pose)
             coarse = self._calm_rim(spline_flow(spline, self.size_px, self._n_steps))
             positions = upsample_flow(coarse, self.size_px) + self._grid
             frames = sample(self._image, positions)
-            targets = torch.from_numpy(points).to(self.device, torch.float32)
+            # The teeth sit in the skull: they keep the place that the resting lip gives them.
+            skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
+            marks = np.concatenate([points, project(skull, pose)], axis=1)
+            targets = torch.from_numpy(marks).to(self.device, torch.float32)
             unposed = targets + evaluate_spline(spline, targets)
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
                 self._draw(frames, opening, frame, targets, unposed, positions)
@@ -160,7 +167,8 @@ class WarpGenerator:
     def fold_shares(self, points: F64Array) -> F64Array:
         """Return the share of folded cells ``[B]`` of adapted landmarks ``[B, 70, 2]``."""
         with torch.inference_mode():
-            spline = self._spline(_with_irises(np.asarray(points, np.float64)))
+            points = np.asarray(points, np.float64)
+            spline = self._spline(points, fit_pose(points, self.face))
             coarse = self._calm_rim(spline_flow(spline, self.size_px, 49))
             shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
         return shares
@@ -176,8 +184,8 @@ class WarpGenerator:
             folded = folded[self.fold_shares(held) > 0]
         return strength
 
-    def _spline(self, points: F64Array):  # noqa: ANN202
-        target = control_points(points, self.face, self.size_px)
+    def _spline(self, points: F64Array, pose: Pose) -> Spline:
+        target = control_points(points, self.face, pose, self.size_px)
         moved = self._freedom[:, None] * (target - self._controls)
         centres = torch.from_numpy(self._controls + moved).to(self.device, torch.float32)
         back = torch.from_numpy(-moved).to(self.device, torch.float32)
@@ -215,8 +223,10 @@ class WarpGenerator:
             shift = torch.stack([x - own_x, y - own_y], dim=-1)
             patch = draw_eye(self._image, frame, lids, shift)
         else:
-            thickness = lip_thickness(frame, opening, self._points, lids.x)
-            patch = draw_mouth(self._image, frame, lids, thickness, self._colours)
+            mouth = mouth_at(
+                frame, self._points, targets, unposed[:, 70:], lids, self._colours
+            )
+            patch = draw_mouth(self._image, frame, lids, mouth)
         frames[:, :, rows, columns] = patch
 
 

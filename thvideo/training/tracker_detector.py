@@ -61,7 +61,8 @@ def centre_targets(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tens
 
 def giou(first: Tensor, second: Tensor) -> Tensor:
     """Generalised IoU of matching boxes `[N, 4]` (arXiv:1902.09630), in -1..1."""
-    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    low = torch.maximum(first[:, :2], second[:, :2])
+    high = torch.minimum(first[:, 2:], second[:, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
     area = (first[:, 2:] - first[:, :2]).prod(-1) + (second[:, 2:] - second[:, :2]).prod(-1)
     union = area - shared
@@ -106,13 +107,14 @@ def evaluator(scenes: list[Scene], threshold: float) -> Callable[[nn.Module], di
         with torch.inference_mode():
             found: list[Tensor] = []
             for start in range(0, len(scenes), 32):
-                found += pick_peaks(*net(pictures[start : start + 32].float() / 255), threshold)
-        for scene, boxes in zip(scenes, found, strict=True):
+                logits, boxes = net(pictures[start : start + 32].float() / 255)
+                found += pick_peaks(logits, boxes, threshold)
+        for scene, peaks in zip(scenes, found, strict=True):
             truth = torch.from_numpy(scene.boxes)
             n_faces += len(truth)
-            matched = torch.zeros(len(boxes), dtype=torch.bool)
+            matched = torch.zeros(len(peaks), dtype=torch.bool)
             for box in truth:
-                values = giou(boxes[:, :4], box.expand(len(boxes), 4))
+                values = giou(peaks[:, :4], box.expand(len(peaks), 4))
                 if len(values) and float(values.max()) > 0.4:
                     n_found += 1
                     overlaps.append(float(values.max()))

@@ -52,6 +52,7 @@ def export_weights(net: nn.Module, trained: Path, target: Path, origin: Origin) 
     halves = {k: v.to(torch.float16).contiguous() for k, v in folded.state_dict().items()}
     partial = target.with_suffix(".partial")
     save_file(halves, partial)
+    partial.chmod(0o644)
     partial.replace(target)
     written = {
         "name": target.stem,

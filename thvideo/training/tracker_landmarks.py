@@ -54,7 +54,8 @@ class Crop:
 
 def outer_eye_px(points: Tensor) -> Tensor:
     """Distance of the outer eye corners, `[B]`, of points `[B, 70, 2]`."""
-    return torch.linalg.vector_norm(points[:, 36] - points[:, 45], dim=-1)
+    across: Tensor = torch.linalg.vector_norm(points[:, 36] - points[:, 45], dim=1)
+    return across
 
 
 def draw_box(points: F32Array, rng: np.random.Generator) -> F32Array:
@@ -133,9 +134,7 @@ def negative_crop(face: Face, rng: np.random.Generator) -> Crop:
     return Crop(spoil(np.ascontiguousarray(picture), rng), points)
 
 
-def batch_maker(
-    sampler: FaceSampler, size: int, rng: np.random.Generator
-) -> Callable[[], Batch]:
+def batch_maker(sampler: FaceSampler, size: int, rng: np.random.Generator) -> Callable[[], Batch]:
     """A function that makes a batch: `crops` uint8 `[B, 3, S, S]` and `points` `[B, 70, 2]`."""
 
     def make() -> Batch:

@@ -114,7 +114,7 @@ def covered(face: Face, rng: np.random.Generator) -> U8Array:
         return texture(height, width, rng)
     if kind < 0.7:
         # Skin without features: what a cheek, an arm or a blank oval looks like.
-        tint = np.median(region.reshape(-1, 3), axis=0) + rng.normal(0, 6, region.shape[:2] + (1,))
+        tint = np.median(region.reshape(-1, 3), axis=0) + rng.normal(0, 6, (*region.shape[:2], 1))
         mask = np.zeros(region.shape[:2], np.float32)
         axes = (int(region.shape[1] * 0.47), int(region.shape[0] * 0.49))
         centre = (region.shape[1] // 2, region.shape[0] // 2)

@@ -65,9 +65,7 @@ def scan_arguments(path: Path, info: VideoInfo, size: tuple[int, int], times: Pa
     split = stream.filter_multi_output("split")
     base = f"{info.time_base.numerator}/{info.time_base.denominator}"
     pixels = split[0].output("pipe:1", format="rawvideo", **EVERY_FRAME)
-    exact = split[1].output(
-        f"file:{times}", format="framecrc", enc_time_base=base, **EVERY_FRAME
-    )
+    exact = split[1].output(f"file:{times}", format="framecrc", enc_time_base=base, **EVERY_FRAME)
     return arguments(pixels, exact)
 
 

@@ -24,8 +24,8 @@ QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error")
 # Lines that only say that an error was reported before them.
 _EMPTY_LINES = re.compile(
     r"Conversion failed|Error (opening (in|out)put|while|closing|writing|muxing|submitting|sending)"
-    r"|Nothing was written|Terminating thread|Task finished|Last message repeated|Could not open enc"
-    r"|Exiting|received no packets"
+    r"|Nothing was written|Terminating thread|Task finished|Last message repeated|Exiting"
+    r"|Could not open encoder|received no packets|At least one output file"
 )
 
 

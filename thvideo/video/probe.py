@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from thvideo.errors import InputError
 from thvideo.video.ffmpeg import PROTOCOLS, ffmpeg_path, file_url, meaningful_line
@@ -117,16 +118,16 @@ def probe(path: Path) -> VideoInfo:
             )
         raise InputError(f"{path} holds no video", hint="give an mp4, mov, mkv or webm file")
     audio = parse_audio(sounds)
-    stream = text[text.index(videos[0]) + len(videos[0]) :]
-    rotation = re.match(r"(?:(?!\n {0,2}\S| *Stream #)[\s\S])*?rotation of (-?[\d.]+) deg", stream)
+    about_video = text.partition(videos[0])[2].partition("  Stream #")[0]
+    rotation = re.search(r"rotation of (-?[\d.]+) deg", about_video)
     picture = _parse_video(path, videos[0], -float(rotation[1]) if rotation else 0.0)
     n_streams = len(re.findall(r"^ *Stream #0:", text, re.M))
     duration = re.search(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", text)
-    seconds = int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else 0
+    hours, minutes, seconds = duration.groups() if duration else (0, 0, 0)
     return VideoInfo(
         **picture,
         time_base=_time_base(path),
-        duration_s=seconds,
+        duration_s=int(hours) * 3600 + int(minutes) * 60 + float(seconds),
         container=container,
         audio_codec=audio.codec if audio else "",
         audio_rate=audio.rate if audio else 0,
@@ -194,7 +195,7 @@ def parse_audio(lines: list[str]) -> AudioInfo | None:
     return AudioInfo(found[1], int(found[2] or 0)) if found else None
 
 
-def _parse_video(path: Path, line: str, turn_deg: float) -> dict[str, object]:
+def _parse_video(path: Path, line: str, turn_deg: float) -> dict[str, Any]:
     """Return the fields of ``VideoInfo`` that one ``Stream ... Video:`` line tells."""
     fields = re.search(r"Video: (\w+).*?, (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)", line)
     if fields is None:
@@ -247,9 +248,8 @@ def _colours(text: str, pix_fmt: str, coded: tuple[int, int]) -> dict[str, str]:
         parts = word.split("/")
         if len(parts) == 3:
             matrix, primaries, transfer = parts
-        elif word not in ("tv", "pc", "progressive", "") and " " not in word:
-            if re.match(r"(bt|smpte|fcc|gbr|ycgco|ictcp|iec|arib|film|unknown)", word):
-                matrix = primaries = transfer = word
+        elif re.match(r"(bt|smpte|fcc|gbr|ycgco|ictcp|iec|arib|film)\S*$", word):
+            matrix = primaries = transfer = word
     if is_rgb:
         matrix = "gbr"
     elif matrix in ("unknown", "reserved", "gbr"):

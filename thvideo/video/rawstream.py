@@ -71,7 +71,7 @@ def stream_frame(frame: U8Array, start: Fraction, end: Fraction) -> Iterator[mem
     cluster_size = len(time) + len(group) + len(block) + frame.nbytes + len(tail)
     yield memoryview(_CLUSTER + _size(cluster_size) + time + group + block)
     pixels = frame if frame.flags.c_contiguous else frame.copy()
-    yield memoryview(pixels).cast("B")
+    yield pixels.reshape(-1).data
     yield memoryview(tail)
 
 

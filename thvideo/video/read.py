@@ -198,7 +198,7 @@ def _batches(pipe: RawIOBase, size: tuple[int, int], batch: int) -> Iterator[U8A
     frame_bytes = size[0] * size[1] * 3
     while True:
         frames = np.empty((batch, *size, 3), np.uint8)
-        filled = _fill(pipe, memoryview(frames).cast("B"))
+        filled = _fill(pipe, frames.reshape(-1).data)
         if filled == frames.nbytes:
             yield frames
             continue

@@ -73,7 +73,7 @@ class FrameTimes:
     def seconds(self) -> F64Array:
         """Return the frames' times in seconds ``[T]``; the first is 0."""
         ticks = (self.pts - self.pts[0]).astype(np.float64)
-        return ticks * self.time_base.numerator / self.time_base.denominator
+        return np.asarray(ticks * self.time_base.numerator / self.time_base.denominator)
 
     def at(self, index: int) -> Fraction:
         """Return the exact time in seconds at which frame ``index`` appears after frame 0.

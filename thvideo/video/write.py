@@ -218,7 +218,10 @@ def copy_gif_with_comment(bare: Path, out: Path, text: str) -> None:
         head = source.read(13)
         # Bit 7 of the flags: a table of 2 ** (low three bits + 1) colours follows.
         table = 3 << (head[10] & 7) + 1 if head[10] & 0x80 else 0
-        target.write(head + source.read(table) + _GIF_COMMENT + comment + b"\x00")
+        target.write(head + source.read(table))
+        # Readers stumble over an empty comment.
+        if blocks:
+            target.write(_GIF_COMMENT + comment + b"\x00")
         shutil.copyfileobj(source, target, 1 << 20)
 
 

@@ -12,8 +12,9 @@ from filelock import Timeout
 
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.durable import disk_errors_explained
+from thvideo.workspace.health import MANIFEST
 from thvideo.workspace.manifest import Manifest
-from thvideo.workspace.store import MANIFEST, Workspace
+from thvideo.workspace.store import Workspace
 
 _DAY_S = 86400.0
 
@@ -190,11 +191,11 @@ def garbage(workspace: Workspace, rule: Rule) -> list[Garbage]:
         for folder in sorted((workspace.root / "artifacts").glob("*/*"))
         if folder not in readable
     ]
-    going = _going(listed, rule, in_use)
+    reasons = going(listed, rule, in_use)
     found += [
-        Garbage(entry.path, entry.key, _folder_bytes(entry.path), going[entry.key])
+        Garbage(entry.path, entry.key, _folder_bytes(entry.path), reasons[entry.key])
         for entry in listed
-        if entry.key in going
+        if entry.key in reasons
     ]
     return found
 
@@ -233,25 +234,34 @@ def _remove(folder: Path, workspace: Workspace) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _going(listed: list[Entry], rule: Rule, in_use: frozenset[str]) -> dict[str, str]:
-    """Return the keys of the artifacts that go, and why."""
+def going(listed: list[Entry], rule: Rule, in_use: frozenset[str]) -> dict[str, str]:
+    """Decide which artifacts go.
+
+    Args:
+        listed: All artifacts.
+        rule: What the person wants.
+        in_use: Keys that living runs need; they and what they were made from stay.
+
+    Returns:
+        The keys of those that go, and why.
+    """
     by_key = {entry.key: entry for entry in listed}
     if rule.everything:
         kept = _with_all_made_from(in_use, by_key)
         return {key: "all are to go" for key in by_key if key not in kept}
-    going: dict[str, str] = {}
+    gone: dict[str, str] = {}
     if rule.older_than_days is not None:
         limit_s = rule.older_than_days * _DAY_S
         young = {entry.key for entry in listed if entry.unused_s <= limit_s}
         kept = _with_all_made_from(in_use | young, by_key)
-        going |= {
+        gone |= {
             key: f"not used for {entry.unused_s / _DAY_S:.1f} days"
             for key, entry in by_key.items()
             if key not in kept
         }
     if rule.keep_bytes is not None:
-        going |= _beyond(rule.keep_bytes, [e for e in listed if e.key not in going], in_use)
-    return going
+        gone |= _beyond(rule.keep_bytes, [e for e in listed if e.key not in gone], in_use)
+    return gone
 
 
 def _beyond(keep_bytes: int, listed: list[Entry], in_use: frozenset[str]) -> dict[str, str]:
@@ -259,7 +269,7 @@ def _beyond(keep_bytes: int, listed: list[Entry], in_use: frozenset[str]) -> dic
     left = {entry.key: entry for entry in listed}
     total = sum(entry.size_bytes for entry in listed)
     needed = _with_all_made_from(in_use, left)
-    going: dict[str, str] = {}
+    gone: dict[str, str] = {}
     while total > keep_bytes:
         parents = {key for entry in left.values() for key in entry.manifest.inputs.values()}
         free = [e for e in left.values() if e.key not in parents and e.key not in needed]
@@ -268,8 +278,8 @@ def _beyond(keep_bytes: int, listed: list[Entry], in_use: frozenset[str]) -> dic
         oldest = max(free, key=lambda entry: (entry.unused_s, entry.key))
         del left[oldest.key]
         total -= oldest.size_bytes
-        going[oldest.key] = "longest unused, beyond the size to keep"
-    return going
+        gone[oldest.key] = "longest unused, beyond the size to keep"
+    return gone
 
 
 def _with_all_made_from(keys: Iterable[str], by_key: dict[str, Entry]) -> set[str]:

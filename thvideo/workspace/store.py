@@ -9,28 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.chunks import Chunks
 from thvideo.workspace.durable import disk_errors_explained, fsync_file, fsync_folder, write_whole
+from thvideo.workspace.health import MANIFEST, Depth, read_checked
 from thvideo.workspace.keys import DigestMemo, file_digest
 from thvideo.workspace.manifest import Manifest, Payload
 
-MANIFEST = "artifact.json"
 # The signature is fixed by https://bford.info/cachedir/: backups leave such folders out.
 _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# A workspace of thvideo. All of it can be made again.\n"
 )
-# What is hashed at each look-up: enough to notice damage in all small files, little enough for
-# a cached re-run to stay under a second. ``verify`` hashes everything.
-_HASHED_FILE_BYTES = 4 << 20
-_HASHED_TOTAL_BYTES = 64 << 20
-
-Depth = Literal["quick", "full"]
 
 
 @dataclass(frozen=True)
@@ -177,20 +170,8 @@ class Workspace:
             depth: "quick" checks all sizes and the checksums of small files, "full" all of them.
         """
         folder = self.artifact_folder(stage, key)
-        try:
-            text = (folder / MANIFEST).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return Look(damage=f"{MANIFEST} is missing") if folder.is_dir() else Look()
-        except (OSError, UnicodeDecodeError) as error:
-            return Look(damage=f"{MANIFEST} cannot be read ({error})")
-        try:
-            manifest = Manifest.from_json(text)
-        except ValueError:
-            return Look(damage=f"{MANIFEST} is not readable as a manifest")
-        if (manifest.stage, manifest.key) != (stage, key):
-            return Look(damage=f"{MANIFEST} belongs to another artifact")
-        damage = _payload_damage(folder, manifest, depth)
-        if damage:
+        manifest, damage = read_checked(folder, stage, key, depth)
+        if manifest is None:
             return Look(damage=damage)
         return Look(Artifact(key, stage, folder, manifest))
 
@@ -340,22 +321,3 @@ def utc_now() -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-
-
-def _payload_damage(folder: Path, manifest: Manifest, depth: Depth) -> str:
-    hashed_bytes = 0
-    for name, wanted in sorted(manifest.payload.items(), key=lambda item: (item[1].size, item[0])):
-        path = folder / name
-        try:
-            size = path.stat().st_size
-            if size != wanted.size:
-                return f"{name} has {size} bytes instead of {wanted.size}"
-            hashed_bytes += size
-            is_small = size <= _HASHED_FILE_BYTES and hashed_bytes <= _HASHED_TOTAL_BYTES
-            if (depth == "full" or is_small) and file_digest(path) != wanted.sha256:
-                return f"{name} has other bytes than were written"
-        except FileNotFoundError:
-            return f"{name} is missing"
-        except OSError as error:
-            return f"{name} cannot be read ({error.strerror})"
-    return ""

@@ -1,0 +1,67 @@
+"""``thvideo doctor`` tries what a run needs and says what to do."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from thvideo.cli import checks, doctor
+from thvideo.cli.checks import Check, Finding
+from thvideo.errors import StageError
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+NAMES = [check.name for check in checks.checks(None, None)]
+
+
+def test_every_check_reports_and_a_failure_is_the_exit_code(thvideo: Run) -> None:
+    done = thvideo("doctor", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert list(dict.fromkeys(line["name"] for line in lines)) == NAMES
+    failed = [line for line in lines if line["status"] == "fail"]
+    assert done.returncode == (1 if failed else 0)
+    assert all(line["hint"] for line in lines if line["status"] != "ok")
+    working = {line["name"] for line in lines if line["status"] == "ok"}
+    assert {"python", "packages", "torch", "ffmpeg", "h264", "workspace"} <= working
+
+
+def test_an_ffmpeg_that_does_not_run_is_found(thvideo: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    done = thvideo("doctor", THVIDEO_FFMPEG=str(broken))
+    assert done.returncode == 1
+    line = next(line for line in done.stdout.splitlines() if " ffmpeg " in line)
+    assert line.startswith("fail")
+    assert str(broken) in line
+
+
+def test_a_device_that_is_not_there_is_a_failure_with_advice(thvideo: Run) -> None:
+    done = thvideo("doctor", "--device", "cuda:99", "--json")
+    device = next(
+        line for line in map(json.loads, done.stdout.splitlines()) if line["name"] == "device"
+    )
+    assert device["status"] == "fail"
+    assert "--device" in device["hint"]
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [(StageError("no ffmpeg", hint="get one"), "get one"), (OSError("torn"), "the usual")],
+)
+def test_whatever_a_check_raises_is_its_finding(error: Exception, hint: str) -> None:
+    def torn() -> list[Finding]:
+        raise error
+
+    (finding,) = doctor._tried(Check("something", torn, "the usual"))
+    assert (finding.status, finding.hint) == ("fail", hint)
+
+
+def test_little_space_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (finding,) = checks._workspace(tmp_path)
+    assert finding.status == "ok"
+    monkeypatch.setattr(checks, "_LOW_SPACE_BYTES", 1e18)
+    (finding,) = checks._workspace(tmp_path / "not" / "there")
+    assert finding.status == "warn"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,72 @@
+"""What needs no pictures loads no heavy library, and is there at once."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_process import environment
+
+HEAVY = ("torch", "cv2", "scipy", "skimage", "moviepy", "imageio_ffmpeg")
+SHOW = """
+import sys
+from thvideo.cli.boundary import main
+code = main(sys.argv[1:])
+print("loaded", *sorted(set(sys.modules) & set({heavy})), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW.format(heavy=HEAVY), *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith("loaded"))
+    return done.returncode, line.split()[1:]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("reenact", "--help"), ("workspace", "--help")]
+)
+def test_help_loads_no_heavy_library(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert loaded(tmp_path, *arguments) == (0, [])
+
+
+def test_plan_loads_no_heavy_library(tmp_path: Path, media: Path) -> None:
+    files = ("--source", str(media / "noise.png"), "--driver", str(media / "pattern.mp4"))
+    assert loaded(tmp_path, "plan", *files, "-o", "out.mp4") == (0, [])
+
+
+def test_a_cached_rerun_loads_no_heavy_library(tmp_path: Path, media: Path) -> None:
+    arguments = ("extract", str(media / "noise.png"))
+    loaded(tmp_path, *arguments)
+    assert loaded(tmp_path, *arguments) == (0, [])
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    import resource
+
+    def used_s() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    spent = []
+    for _ in range(3):
+        before_s, started_s = used_s(), time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "thvideo", "--help"],
+            cwd=tmp_path,
+            env=environment(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        # Other processes on a busy machine stretch the clock but not the work.
+        spent.append(min(used_s() - before_s, time.monotonic() - started_s))
+    assert min(spent) < 0.8

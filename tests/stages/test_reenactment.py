@@ -1,0 +1,243 @@
+"""The main job, run for real on the shipped examples."""
+
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.stages.conftest import Runner, ffmpeg
+from thvideo.errors import InputError
+from thvideo.pipeline.events import Event, NodeFinished, NodeReused
+from thvideo.stages.base import Resources
+from thvideo.synthesis.identity import load_identity
+from thvideo.video.probe import probe
+from thvideo.video.read import Scan, read_frames, scan
+from thvideo.video.timing import FrameTimes
+
+
+def ran(events: list[Event]) -> list[str]:
+    return [event.id for event in events if isinstance(event, NodeFinished)]
+
+
+def reused(events: list[Event]) -> list[str]:
+    return [event.id for event in events if isinstance(event, NodeReused)]
+
+
+def times_of(path: Path) -> FrameTimes:
+    *_, found = scan(path, probe(path))
+    assert isinstance(found, Scan)
+    return found.times
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.concatenate(list(read_frames(path, probe(path))))
+
+
+def artifact_file(workspace: Path, stage: str, name: str) -> Path:
+    found = sorted((workspace / "artifacts" / stage).glob(f"*/{name}"))
+    assert found, f"no {name} of {stage}"
+    return found[0]
+
+
+def test_a_painting_speaks_with_the_drivers_frames_times_and_sound(
+    reenact: Runner, driver: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    reenact(output)
+    theirs, ours = times_of(driver), times_of(output)
+    assert ours.n_frames == theirs.n_frames == 48
+    assert ours.rate == theirs.rate == Fraction(24000, 1001)
+    np.testing.assert_allclose(ours.seconds(), theirs.seconds(), atol=1e-9)
+    info = probe(output)
+    assert info.audio_codec == "aac"
+    assert (info.color_range, info.matrix, info.primaries) == ("tv", "bt709", "bt709")
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert abs(report["drift"]["end_drift_ms"]) < 1
+    assert abs(report["drift"]["sound_offset_ms"]) < 1
+    assert abs(report["drift"]["sound_end_drift_ms"]) < 1
+    assert report["synthetic"] is True
+    assert report["times"]["rate"] == "24000/1001"
+
+
+def test_the_file_says_that_it_is_synthetic(reenact: Runner, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    reenact(output)
+    assert "synthetic" in output.read_bytes().decode("latin-1").lower()
+
+
+def test_a_second_run_reuses_everything(reenact: Runner, tmp_path: Path) -> None:
+    reenact(tmp_path / "first.mp4")
+    again = reenact(tmp_path / "second.mp4")
+    assert ran(again) == []
+    assert "composite" in reused(again)
+    assert (tmp_path / "first.mp4").read_bytes() == (tmp_path / "second.mp4").read_bytes()
+
+
+def test_an_option_of_composite_runs_composite_alone(reenact: Runner, tmp_path: Path) -> None:
+    reenact(tmp_path / "first.mp4")
+    assert ran(reenact(tmp_path / "second.mp4", crf=30)) == ["composite"]
+
+
+def test_a_copied_workspace_is_reused(
+    reenact: Runner, shared_workspace: Path, tmp_path: Path
+) -> None:
+    reenact(tmp_path / "first.mp4")
+    shutil.copytree(shared_workspace, tmp_path / "copy")
+    assert ran(reenact(tmp_path / "second.mp4", workspace=tmp_path / "copy")) == []
+
+
+def test_the_picture_moves_where_the_face_is_and_rests_elsewhere(
+    reenact: Runner, shared_workspace: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    reenact(output, crf=5)
+    frames = frames_of(output).astype(np.int16)
+    identity = load_identity(artifact_file(shared_workspace, "embed", "identity.npz"))
+    height, width = frames.shape[1:3]
+    outside = np.ones((height, width), bool)
+    half = identity.crop.side_px / 2
+    scale = width / identity.picture.shape[1]
+    low = [(c - half) * scale for c in (identity.crop.centre_y, identity.crop.centre_x)]
+    high = [(c + half) * scale for c in (identity.crop.centre_y, identity.crop.centre_x)]
+    outside[max(0, int(low[0])) : int(high[0]) + 2, max(0, int(low[1])) : int(high[1]) + 2] = False
+    change = np.abs(frames - frames[0]).max(axis=(0, 3))
+    assert change.max() > 60
+    if outside.any():
+        # What is left is the encoder's.
+        assert np.percentile(change[outside], 99) <= 12
+
+
+def test_batches_of_one_and_of_seven_give_the_same_pixels(reenact: Runner, tmp_path: Path) -> None:
+    crops = []
+    for size in (1, 7):
+        workspace = tmp_path / f"ws{size}"
+        reenact(tmp_path / f"{size}.mp4", workspace=workspace, resources=Resources(batch_size=size))
+        crops.append(frames_of(artifact_file(workspace, "reenact", "crops-000000-000048.mkv")))
+    assert np.abs(crops[0].astype(np.int16) - crops[1]).max() <= 1
+
+
+def test_chunks_do_not_change_the_result(reenact: Runner, tmp_path: Path) -> None:
+    reenact(tmp_path / "whole.mp4", workspace=tmp_path / "a")
+    reenact(tmp_path / "parts.mp4", workspace=tmp_path / "b", resources=Resources(chunk_frames=17))
+    whole, parts = frames_of(tmp_path / "whole.mp4"), frames_of(tmp_path / "parts.mp4")
+    assert whole.shape == parts.shape
+    assert np.abs(whole.astype(np.int16) - parts).mean() < 1.5
+    assert (
+        times_of(tmp_path / "whole.mp4").pts.tolist()
+        == times_of(tmp_path / "parts.mp4").pts.tolist()
+    )
+
+
+@pytest.mark.parametrize("extension", ["mov", "mkv", "webm", "gif"])
+def test_every_container_holds_every_frame(reenact: Runner, tmp_path: Path, extension: str) -> None:
+    output = tmp_path / f"out.{extension}"
+    reenact(output, max_side=240)
+    assert times_of(output).n_frames == 48
+    assert probe(output).has_audio == (extension != "gif")
+
+
+def test_variable_frame_rate_is_kept_to_the_tick(
+    reenact: Runner, driver: Path, tmp_path: Path
+) -> None:
+    uneven = tmp_path / "uneven.mp4"
+    ffmpeg(
+        *("-i", driver, "-vf", r"setpts=PTS+mod(N\,3)*0.006/TB", "-fps_mode", "passthrough"),
+        *("-enc_time_base", "1/90000", "-video_track_timescale", "90000", "-bf", "0"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-c:a", "copy", uneven),
+    )
+    theirs = times_of(uneven)
+    assert not theirs.is_constant
+    output = tmp_path / "out.mp4"
+    reenact(output, driver=uneven, max_side=320)
+    ours = times_of(output)
+    np.testing.assert_array_equal(
+        ours.pts - ours.pts[0],
+        (theirs.pts - theirs.pts[0]) * (theirs.time_base / ours.time_base).numerator,
+    )
+
+
+def test_no_sound_is_added_when_none_is_wanted(reenact: Runner, tmp_path: Path) -> None:
+    reenact(tmp_path / "out.mp4", audio="none")
+    assert not probe(tmp_path / "out.mp4").has_audio
+
+
+def test_another_files_sound_ends_with_the_picture(reenact: Runner, tmp_path: Path) -> None:
+    sound = tmp_path / "long.wav"
+    ffmpeg("-f", "lavfi", "-i", "sine=440:duration=9", sound)
+    output = tmp_path / "out.mp4"
+    reenact(output, audio=sound)
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert abs(report["drift"]["sound_end_drift_ms"]) < 1
+    assert probe(output).duration_s == pytest.approx(times_of(output).duration_s, abs=0.03)
+
+
+def test_crop_framing_shows_the_crop_alone(reenact: Runner, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    reenact(output, framing="crop")
+    height, width = probe(output).size
+    assert height % 2 == width % 2 == 0
+    assert max(height, width) <= 512
+
+
+def test_the_comparison_stands_beside_the_output(reenact: Runner, tmp_path: Path) -> None:
+    reenact(tmp_path / "out.mp4", compare=True)
+    comparison = tmp_path / "out.compare.mp4"
+    height, width = probe(comparison).size
+    assert height == 480
+    assert width > 2 * height
+    assert probe(comparison).has_audio
+    assert abs(times_of(comparison).n_frames - 48) <= 1
+
+
+def test_several_pictures_make_one_identity(
+    reenact: Runner, painting: Path, tmp_path: Path
+) -> None:
+    smaller = tmp_path / "smaller.png"
+    ffmpeg("-i", painting, "-vf", "scale=iw*3/4:-2", smaller)
+    workspace = tmp_path / "ws"
+    reenact(tmp_path / "out.mp4", sources=[painting, smaller], workspace=workspace)
+    identity = load_identity(artifact_file(workspace, "embed", "identity.npz"))
+    assert len(identity.crops) == 2
+
+
+def test_a_source_video_gives_its_best_frame(reenact: Runner, driver: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    reenact(tmp_path / "out.mp4", sources=[driver], workspace=workspace, shots=3)
+    identity = load_identity(artifact_file(workspace, "embed", "identity.npz"))
+    assert len(identity.crops) == 3
+    assert times_of(tmp_path / "out.mp4").n_frames == 48
+
+
+def test_a_still_picture_is_no_driver(reenact: Runner, painting: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="still picture"):
+        reenact(tmp_path / "out.mp4", driver=painting)
+
+
+def test_a_picture_without_a_face_is_refused(reenact: Runner, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.png"
+    ffmpeg("-f", "lavfi", "-i", "gradients=size=320x240:duration=1", "-frames:v", "1", empty)
+    with pytest.raises(InputError, match=r"no face was found in empty\.png"):
+        reenact(tmp_path / "out.mp4", sources=[empty])
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_driver_whose_face_goes_away_keeps_its_length(
+    reenact: Runner, driver: Path, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden.mp4"
+    ffmpeg(
+        *("-i", driver, "-vf", "drawbox=color=gray:t=fill:enable='between(n,12,30)'"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-c:a", "copy", hidden),
+    )
+    output = tmp_path / "out.mp4"
+    reenact(output, driver=hidden, max_side=320)
+    assert times_of(output).n_frames == 48
+    spans = json.loads((tmp_path / "out.json").read_text())["no_face_spans"]
+    assert len(spans) == 1
+    assert spans[0][0] == pytest.approx(12, abs=1)
+    assert spans[0][1] == pytest.approx(30, abs=1)
+    with pytest.raises(InputError, match=r"frame 1[123]\b"):
+        reenact(tmp_path / "no.mp4", driver=hidden, no_face="fail")
