@@ -50,7 +50,7 @@ TEXT = (
 RATE = 25
 REST_S = 0.5  # before and after the voice
 BLINKS_S = (0.3, 2.2, 3.9, 4.2, 6.3)
-ESPEAK = ["espeak-ng", "-v", "en-us+f3", "-s", "152", "-p", "38"]
+ESPEAK = ["espeak-ng", "-v", "en-us+f3", "-s", "162", "-p", "38"]
 
 
 def speak(path: Path) -> tuple[Curve, int]:
@@ -139,7 +139,7 @@ def act(points: NDArray[np.float64], opening: Curve, spread: Curve) -> NDArray[n
 
 def find_landmarks(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the landmarks `[70, 2]` of the largest face."""
-    tracker = BundledTracker("cpu", "fp32")
+    tracker = BundledTracker("cpu", "float32")
     box = box_from_detection(detect_carefully(picture, tracker)[0])
     points, _ = landmarks_precisely(picture, box, tracker)
     return points[0].astype(np.float64)

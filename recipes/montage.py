@@ -14,7 +14,7 @@ CELL_PX = 320
 
 
 def montage(out: Path, videos: list[Path]) -> None:
-    """Write the grid: as wide as high, each video fitted into a square, the longest sets the end."""
+    """Write a grid as wide as high, every video in its square, until the longest ends."""
     clips = [VideoFileClip(str(video)) for video in videos]
     columns = math.ceil(math.sqrt(len(clips)))
     rows = math.ceil(len(clips) / columns)

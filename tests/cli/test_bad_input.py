@@ -158,3 +158,17 @@ def test_an_unknown_device_is_a_device_error(thvideo: Run, media: Path) -> None:
     error, _ = explained(done)
     assert done.returncode == ExitCode.DEVICE
     assert "tpu" in error
+
+
+def test_a_preview_never_replaces_its_input(thvideo: Run, media: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "noise.png"
+    picture.write_bytes((media / "noise.png").read_bytes())
+    done = thvideo("track", picture, "--preview", "./noise.png")
+    assert done.returncode == ExitCode.USAGE
+    assert "same file" in explained(done)[0]
+    assert picture.read_bytes() == (media / "noise.png").read_bytes()
+
+
+def test_an_empty_variable_is_as_good_as_none(thvideo: Run, media: Path, tmp_path: Path) -> None:
+    assert thvideo("extract", media / "noise.png", THVIDEO_WORKSPACE="").returncode == 0
+    assert (tmp_path / ".thvideo" / "artifacts").is_dir()

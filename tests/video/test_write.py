@@ -128,6 +128,9 @@ def test_metadata_says_that_the_video_is_synthetic(tmp_path: Path, container: st
     words = {"title": "T: 'a' = b", "comment": "synthetic – made by thvideo", "description": "D; d"}
     times = FrameTimes.constant(Fraction(25), 3)
     text = describe(write_video(tmp_path, times, container, metadata=words))
+    if container == "mov":
+        # QuickTime's own metadata has no description.
+        del words["description"]
     for word in words.values():
         assert word in text
 

@@ -8,7 +8,7 @@ from thvideo.cli.options import Given
 from thvideo.cli.render import view_of
 from thvideo.errors import StageError, ThvideoError
 from thvideo.pipeline.check import check_recipe
-from thvideo.pipeline.events import Event
+from thvideo.pipeline.events import Event, RunFinished
 from thvideo.pipeline.graph import Graph
 from thvideo.pipeline.plan import Step, plan
 from thvideo.pipeline.recipe import Recipe
@@ -26,8 +26,8 @@ def planned(graph: Graph, recipe: Recipe) -> list[Step]:
     return plan(graph, Workspace(recipe.workspace), recipe.force)
 
 
-def execute(graph: Graph, recipe: Recipe, given: Given) -> None:
-    """Run a graph and draw what happens.
+def execute(graph: Graph, recipe: Recipe, given: Given) -> RunFinished:
+    """Run a graph, draw what happens, and return how it ended.
 
     Raises:
         ThvideoError: It could not be run to its end.
@@ -42,6 +42,8 @@ def execute(graph: Graph, recipe: Recipe, given: Given) -> None:
             with closing(cast("Generator[Event, None, None]", events)) as happenings:
                 for event in happenings:
                     view.show(event)
+                    if isinstance(event, RunFinished):
+                        return event
         except BrokenPipeError as error:
             raise StageError(
                 "a helper program ended before its work was done",
@@ -50,3 +52,4 @@ def execute(graph: Graph, recipe: Recipe, given: Given) -> None:
         except ThvideoError as error:
             view.failed(error)
             raise
+    raise AssertionError("a run ends with RunFinished")

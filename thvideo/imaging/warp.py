@@ -140,6 +140,11 @@ def upsample_flow(flow: Tensor, size_px: int) -> Tensor:
     return fine.permute(0, 2, 3, 1)
 
 
+def coarse_grid(flow: Tensor, size_px: int) -> Tensor:
+    """Turn a coarse flow into where it points, in ``grid_sample``'s -1..1: ``[B, n, n, 2]``."""
+    return (flow + pixel_grid(flow.shape[1], size_px, flow)) * (2.0 / (size_px - 1)) - 1.0
+
+
 def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Fetch every pixel from where the flow points.
 
@@ -156,9 +161,12 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
 def sample(image: Tensor, positions: Tensor) -> Tensor:
     """Fetch an image ``[1 | B, C, S, S]`` at positions ``[B, H, W, 2]`` in pixels."""
-    size = image.shape[-1]
-    grid = positions * (2.0 / (size - 1)) - 1.0
-    batch = image.expand(len(positions), -1, -1, -1)
+    return fetch(image, positions * (2.0 / (image.shape[-1] - 1)) - 1.0)
+
+
+def fetch(image: Tensor, grid: Tensor) -> Tensor:
+    """Fetch an image ``[1 | B, C, S, S]`` at positions ``[B, H, W, 2]`` in -1..1."""
+    batch = image.expand(len(grid), -1, -1, -1)
     return F.grid_sample(batch, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 

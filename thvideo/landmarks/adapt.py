@@ -26,6 +26,7 @@ from thvideo.landmarks.expression import (
 from thvideo.landmarks.pose import (
     Pose,
     angles_deg,
+    face_model,
     project,
     rotation_from_angles,
 )
@@ -54,6 +55,9 @@ _UPPER_LID_SHARE = 0.88
 
 #: The iris stays this near the middle of its eye, in eye widths: x, y.
 _MAX_GAZE = (0.24, 0.10)
+
+#: Fewer frames than this say nothing about what is usual for the driver.
+_FEW_FRAMES = 12
 
 #: A mouth opens by the jaw: the lower lip does this share.
 _LOWER_LIP_SHARE = 0.65
@@ -123,7 +127,7 @@ def adapt(
     driver_face, driver_pose = person_shape(driver)
     expression = measure(driver, driver_face, driver_pose)
     rest = _most_neutral(driver, driver_pose, expression)
-    at_rest = _expression_at_rest(driver, driver_pose, expression)
+    at_rest = _expression_at_rest(driver, driver_face, driver_pose, expression)
     source_face, source_pose = single_shape(source)
 
     pose = _move_head(driver_pose, rest, source_pose, settings, cuts)
@@ -210,7 +214,9 @@ class _Rest:
     gaze: F64Array
 
 
-def _expression_at_rest(points: F64Array, pose: Pose, expression: Expression) -> _Rest:
+def _expression_at_rest(
+    points: F64Array, face: F64Array, pose: Pose, expression: Expression
+) -> _Rest:
     """Average the calmest frames, apart for eyes and mouth: few faces rest all at once."""
     turn = _turn_cost(angles_deg(pose.rotation)) / 2
     n_calm = int(np.clip(len(points) // 12, 1, 25))
@@ -218,7 +224,29 @@ def _expression_at_rest(points: F64Array, pose: Pose, expression: Expression) ->
     mouth = np.argsort(_mouth_cost(expression) + turn, kind="stable")[:n_calm]
     offsets = expression.offsets[mouth].mean(axis=0)
     offsets[17:27] = expression.offsets[eyes, 17:27].mean(axis=0)
+    if len(points) >= _FEW_FRAMES:
+        open_by = float(expression.gap[mouth].mean())
+        offsets[schema.MOUTH] += _unpursed(face[schema.MOUTH] + _flat(offsets), open_by)
     return _Rest(offsets, expression.opening[eyes].mean(axis=0), expression.gaze[eyes].mean(axis=0))
+
+
+def _flat(offsets: F64Array) -> F64Array:
+    return np.pad(offsets[schema.MOUTH], ((0, 0), (0, 1)))
+
+
+def _unpursed(mouth: F64Array, open_by: float) -> F64Array:
+    """Return what widens a mouth ``[20, 2]`` that was never seen closed to a resting width.
+
+    A driver who says "oh" from first to last has no rest; taken for rest, it would make every
+    other sound a grin.
+    """
+    usual = face_model()[[48, 54], 0]
+    wider = float(np.ptp(usual) / max(np.ptp(mouth[[0, 6], 0]), 1e-3)) - 1
+    doubt = float(np.clip((open_by - 0.02) / 0.06, 0, 1))
+    middle = mouth[:, 0].mean()
+    change = np.zeros((20, 2))
+    change[:, 0] = doubt * np.clip(wider, 0, 0.4) * (mouth[:, 0] - middle)
+    return change
 
 
 def _move_head(

@@ -5,7 +5,7 @@ boxes between key frames are interpolated, and one look at every frame places it
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +46,27 @@ _MAX_CANDIDATES = 8
 
 
 @dataclass(frozen=True, eq=False)
+class FollowState:
+    """What has to be known to go on following at a later frame.
+
+    Args:
+        next_frame: The frame to go on with.
+        likeness: Descriptor of the person followed; None when nobody was seen yet.
+        remembered_at: The frame at which the descriptor was renewed last.
+        box: ``[4]`` where the face was seen last in this shot; None when it was not.
+        seen_at: The frame at which it was.
+        next_key_box: ``[4]`` its box at the next frame, if it is known.
+    """
+
+    next_frame: int = 0
+    likeness: F32Array | None = None
+    remembered_at: int = 0
+    box: F32Array | None = None
+    seen_at: int = 0
+    next_key_box: F32Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class FollowedBatch:
     """The face followed, over the next B frames.
 
@@ -53,11 +74,13 @@ class FollowedBatch:
         points: ``[B, 70, 2]`` pixels, NaN where no face was found.
         confidence: ``[B]`` in 0..1, 0 where no face was found.
         found: ``[B]``.
+        state: What to go on with after these frames.
     """
 
     points: F32Array
     confidence: F32Array
     found: BoolArray
+    state: FollowState = field(default_factory=FollowState)
 
 
 def follow(
@@ -67,6 +90,7 @@ def follow(
     cuts: Sequence[int],
     *,
     name: str = "the input",
+    state: FollowState | None = None,
 ) -> Iterator[FollowedBatch]:
     """Follow one face; the result does not depend on how the frames are batched.
 
@@ -77,6 +101,8 @@ def follow(
         cuts: First frame of each new shot; the face is chosen anew there, by its likeness to
             the person followed if several are there.
         name: The file's name as the person knows it, for messages.
+        state: From an earlier batch, to go on after it: the first frame that comes is then
+            ``state.next_frame``.
 
     Yields:
         Batches of results, in order, of sizes of their own.
@@ -84,23 +110,36 @@ def follow(
     Raises:
         InputError: Fewer faces are there than the choice's index asks for.
     """
-    follower = _Follower(tracker, choice, name)
-    for window in cut_windows(batches, cuts):
-        yield follower.step(window)
+    state = FollowState() if state is None else state
+    follower = _Follower(tracker, choice, name, state)
+    for window in cut_windows(batches, cuts, state.next_frame):
+        result = follower.step(window)
+        yield replace(result, state=follower.state(window.first + window.n_own))
 
 
 class _Follower:
     """What is known of the person followed, from window to window."""
 
-    def __init__(self, tracker: Tracker, choice: FaceChoice, name: str) -> None:
+    def __init__(self, tracker: Tracker, choice: FaceChoice, name: str, state: FollowState) -> None:
         self._tracker = tracker
         self._choice = choice
         self._name = name
-        self._likeness: F32Array | None = None
-        self._remembered_at = 0
-        self._box: F32Array | None = None  # where the face was seen last in this shot
-        self._seen_at = 0
-        self._next_key_box: F32Array | None = None  # the box at the coming window's first frame
+        self._likeness = state.likeness
+        self._remembered_at = state.remembered_at
+        self._box = state.box
+        self._seen_at = state.seen_at
+        self._next_key_box = state.next_key_box
+
+    def state(self, next_frame: int) -> FollowState:
+        """Return what has to be known to go on at the next frame."""
+        return FollowState(
+            next_frame,
+            self._likeness,
+            self._remembered_at,
+            self._box,
+            self._seen_at,
+            self._next_key_box,
+        )
 
     def step(self, window: Window) -> FollowedBatch:
         """Find the face in a window's own frames."""

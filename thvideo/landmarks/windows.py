@@ -38,12 +38,15 @@ class Window:
         return sorted({*range(0, last + 1, KEY_INTERVAL), last})
 
 
-def cut_windows(batches: Iterable[U8Array], cuts: Sequence[int]) -> Iterator[Window]:
+def cut_windows(
+    batches: Iterable[U8Array], cuts: Sequence[int], first: int = 0
+) -> Iterator[Window]:
     """Cut batches into windows.
 
     Args:
         batches: ``[B, H, W, 3]`` each, B as it comes.
         cuts: First frame of each new shot.
+        first: Index of the first frame that comes: 0, or where an earlier window ended.
 
     Yields:
         Windows in order; together their own frames are all frames.
@@ -51,7 +54,6 @@ def cut_windows(batches: Iterable[U8Array], cuts: Sequence[int]) -> Iterator[Win
     stock = _Stock(batches)
     starts = {0, *(int(cut) for cut in cuts)}
     ends = sorted(start for start in starts if start > 0)
-    first = 0
     while True:
         while ends and ends[0] <= first:
             ends.pop(0)

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from thvideo.errors import InputError
 from thvideo.shapes import F32Array
 from thvideo.stages.base import Job, Notice, Progress, Resources, StageEvent
-from thvideo.stages.footage import open_footage
+from thvideo.stages.footage import Footage, open_footage
 
 if TYPE_CHECKING:
+    from thvideo.landmarks.choice import FaceChoice
+    from thvideo.landmarks.follow import FollowedBatch, FollowState
     from thvideo.landmarks.tracker import Tracker
 
 TrackerName = Literal["bundled", "face-alignment"]
@@ -49,7 +51,6 @@ class Track:
     def run(self, job: Job) -> Iterator[StageEvent]:
         """Make ``landmarks.npz``."""
         from thvideo.landmarks.choice import parse_choice
-        from thvideo.landmarks.follow import follow
         from thvideo.landmarks.gaps import GapContext, fill_gaps
         from thvideo.landmarks.smooth import smooth
         from thvideo.landmarks.tracked import Tracked
@@ -58,14 +59,12 @@ class Track:
         tracker = make_tracker(self.tracker, job.resources)
         like = job.files.get("like")
         choice = parse_choice(self.face, None if like is None else _likeness(like, tracker))
-        batches = []
-        done = 0
-        for batch in follow(footage.frames(), tracker, choice, footage.cuts, name=footage.name):
-            batches.append(batch)
-            done += len(batch.found)
-            yield Progress(done, footage.n_frames)
-        raw = np.concatenate([batch.points for batch in batches])
-        found = np.concatenate([batch.found for batch in batches])
+        yield from _follow_in_parts(job, footage, tracker, choice)
+        parts, _ = _finished_parts(job)
+        raw, confidence, found = (
+            np.concatenate([part[name] for part in parts])
+            for name in ("points", "confidence", "found")
+        )
         times_s = np.zeros(1) if footage.times is None else footage.times.seconds()
         filled, spans = fill_gaps(
             raw, found, self.no_face, GapContext(footage.cuts, times_s, footage.name)
@@ -73,12 +72,15 @@ class Track:
         tracked = Tracked(
             points=smooth(filled, times_s, footage.cuts, self.smooth),
             raw=raw,
-            confidence=np.concatenate([batch.confidence for batch in batches]),
+            confidence=confidence,
             found=found,
             times_s=times_s,
         )
         with job.chunks.writing(LANDMARKS) as path:
             tracked.save(path)
+        for name in job.chunks.names():
+            if name != LANDMARKS:
+                job.chunks.discard(name)
         no_face = [
             [first, last, float(times_s[first]), float(times_s[last])] for first, last in spans
         ]
@@ -97,6 +99,64 @@ class Track:
             tracker=self.tracker,
             face=self.face,
         )
+
+
+def _follow_in_parts(
+    job: Job, footage: Footage, tracker: "Tracker", choice: "FaceChoice"
+) -> Iterator[StageEvent]:
+    """Follow the face, publishing part after part, from where an interrupted run stopped."""
+    from thvideo.landmarks.follow import follow
+
+    _, state = _finished_parts(job)
+    yield Progress(state.next_frame, footage.n_frames)
+    if state.next_frame == footage.n_frames:
+        return
+    frames = footage.frames(state.next_frame, footage.n_frames)
+    waiting: list[FollowedBatch] = []
+    for batch in follow(frames, tracker, choice, footage.cuts, name=footage.name, state=state):
+        waiting.append(batch)
+        done = batch.state.next_frame
+        n_waiting = sum(len(part.found) for part in waiting)
+        if n_waiting >= job.resources.chunk_frames or done == footage.n_frames:
+            _keep_part(job, waiting, done - n_waiting)
+            waiting = []
+        yield Progress(done, footage.n_frames)
+
+
+def _keep_part(job: Job, batches: "list[FollowedBatch]", first: int) -> None:
+    """Publish followed frames as one chunk, with all that is needed to go on after it."""
+    arrays: dict[str, Any] = {
+        "points": np.concatenate([batch.points for batch in batches]),
+        "confidence": np.concatenate([batch.confidence for batch in batches]),
+        "found": np.concatenate([batch.found for batch in batches]),
+    }
+    state = vars(batches[-1].state)
+    known = {f"state_{name}": value for name, value in state.items() if value is not None}
+    with (
+        job.chunks.writing(f"part-{first:06d}-{state['next_frame']:06d}.npz") as path,
+        path.open("wb") as file,
+    ):
+        np.savez(file, **arrays, **known)
+
+
+def _finished_parts(job: Job) -> "tuple[list[dict[str, Any]], FollowState]":
+    """Read what an interrupted run has published."""
+    from thvideo.landmarks.follow import FollowState
+
+    parts: list[dict[str, Any]] = []
+    state = FollowState()
+    for name in job.chunks.names():
+        if name.startswith(f"part-{state.next_frame:06d}-"):
+            with np.load(job.chunks.path(name), allow_pickle=False) as data:
+                arrays = {key: data[key] for key in data.files}
+            known: dict[str, Any] = {
+                key.removeprefix("state_"): value if value.ndim else int(value)
+                for key, value in arrays.items()
+                if key.startswith("state_")
+            }
+            state = FollowState(**known)
+            parts.append(arrays)
+    return parts, state
 
 
 def make_tracker(name: TrackerName, resources: Resources) -> "Tracker":

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from thvideo.imaging.warp import (
     Spline,
+    coarse_grid,
     evaluate_spline,
+    fetch,
     fold_share,
-    pixel_grid,
-    sample,
     solve_spline,
     spline_flow,
     upsample_flow,
@@ -104,7 +104,6 @@ class WarpGenerator:
         self._points = torch.from_numpy(source).to(device, torch.float32)
         self._frames = [frame_of(self._points, opening) for opening in OPENINGS]
         self._colours = mouth_colours(self._image, self._points)
-        self._grid = pixel_grid(self.size_px, self.size_px, self._image)
         self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
@@ -151,15 +150,16 @@ class WarpGenerator:
             pose = fit_pose(points, self.face)
             spline = self._spline(points, pose)
             coarse = self._calm_rim(spline_flow(spline, self.size_px, self._n_steps))
-            positions = upsample_flow(coarse, self.size_px) + self._grid
-            frames = sample(self._image, positions)
+            # In the sampler's own units from the coarse grid on: one pass less over every pixel.
+            grid = upsample_flow(coarse_grid(coarse, self.size_px), self.size_px)
+            frames = fetch(self._image, grid)
             # The teeth sit in the skull: they keep the place that the resting lip gives them.
             skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
             marks = np.concatenate([points, project(skull, pose)], axis=1)
             targets = torch.from_numpy(marks).to(self.device, torch.float32)
             unposed = targets + evaluate_spline(spline, targets)
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
-                self._draw(frames, opening, frame, targets, unposed, positions)
+                self._draw(frames, opening, frame, targets, unposed, grid)
             rounded = frames.add_(0.5).clamp_(0, 255).to(torch.uint8)
             drawn: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return drawn
@@ -205,7 +205,7 @@ class WarpGenerator:
         frame: Frame,
         targets: Tensor,
         unposed: Tensor,
-        positions: Tensor,
+        grid: Tensor,
     ) -> None:
         """Draw one opening into the frames ``[B, 3, S, S]``, in place."""
         around = [*opening.corners, *opening.upper, *opening.lower, *opening.outer_upper]
@@ -216,7 +216,8 @@ class WarpGenerator:
         rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
-        lids = lids_at(opening, frame, self._points, unposed, positions[:, rows, columns])
+        positions = (grid[:, rows, columns] + 1) * ((self.size_px - 1) / 2)
+        lids = lids_at(opening, frame, self._points, unposed, positions)
         if opening.iris is not None:
             x, y = frame.to_local(unposed[:, opening.iris])
             own_x, own_y = frame.to_local(self._points[opening.iris])

@@ -268,7 +268,7 @@ def mouth_colours(image: Tensor, source: Tensor) -> MouthColours:
     cheeks = sample(image, _between(source[[1, 15]], source[[28, 33]])[None])[0].flatten(1)
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
-    white = 0.5 * brightest.mean() + 0.5 * brightest
+    white = 0.35 * brightest.mean() + 0.65 * brightest
     teeth = white * (1.12 * light.median() / white.mean()).clamp(max=1)
     return MouthColours(0.75 * dark + 0.10 * lips, 0.5 * dark + 0.33 * lips, teeth)
 
@@ -368,7 +368,7 @@ def draw_mouth(
         for colour in (mouth.colours.top, mouth.colours.bottom, mouth.colours.teeth)
     )
     shade = torch.lerp(top_colour, bottom_colour, depth[:, None] ** 1.5)
-    cover, light = _teeth(x, y, new_upper, mouth.teeth_edge, frame.half_px)
+    cover, light = _teeth(x, y, new_upper, mouth, frame.half_px)
     shade = shade + cover[:, None] * (tooth * light[:, None] - shade)
     inside = shade + shown[:, None] * (teeth - shade)
     cover = _inside(y, new_upper, new_lower, frame.half_px) * (x.abs() < 1)
@@ -376,16 +376,17 @@ def draw_mouth(
 
 
 def _teeth(
-    x: Tensor, y: Tensor, upper: Tensor, edge: Tensor, half_px: float
+    x: Tensor, y: Tensor, upper: Tensor, mouth: Mouth, half_px: float
 ) -> tuple[Tensor, Tensor]:
     """Return how much of every pixel upper teeth cover, and how they are lit, ``[B, H, W]``."""
     nearest = torch.stack([(x.abs() - at).abs() for at in _TOOTH_EDGES]).amin(dim=0)
     # Rounded corners: every tooth is a little shorter at its sides.
-    edge = edge - 0.018 * torch.exp(-((nearest / 0.05) ** 2))
-    cover = ((edge - y) * half_px / 2 + 0.5).clamp(0, 1)
-    cover = cover * ((edge - upper) * half_px / 2).clamp(0, 1)
+    edge = mouth.teeth_edge - 0.018 / mouth.stretch * torch.exp(-((nearest / 0.05) ** 2))
+    shown_px = half_px * mouth.stretch
+    cover = ((edge - y) * shown_px / 2 + 0.5).clamp(0, 1)
+    cover = cover * ((edge - upper) * shown_px / 2).clamp(0, 1)
     # The lip's shadow above, the cheeks' at the sides, and the lines between the teeth.
-    under_lip = 0.62 + 0.38 * ((y - upper) / 0.16).clamp(0, 1)
+    under_lip = 0.62 + 0.38 * ((y - upper) * mouth.stretch / 0.16).clamp(0, 1)
     inwards = (1 - 0.75 * x * x).clamp_min(0)
     lines = 1 - 0.10 * torch.exp(-((nearest / 0.025) ** 2))
     fade = ((1 - x.abs()) / 0.25).clamp(0, 1)

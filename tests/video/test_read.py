@@ -1,0 +1,251 @@
+"""Frames come out upright, in true colours, all of them, and nothing is left behind."""
+
+import itertools
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.video.conftest import Make
+from tests.video.made_videos import ffmpeg, numbers, uneven, write_video
+from thvideo.errors import InputError
+from thvideo.video.probe import probe
+from thvideo.video.read import Scan, ScanProgress, increasing, read_frames, scan
+from thvideo.video.timing import FrameTimes
+
+COLOURS = [
+    (235, 40, 30),
+    (30, 200, 60),
+    (20, 50, 220),
+    (240, 220, 20),
+    (90, 90, 90),
+    (16, 235, 235),
+]
+CARRIERS = ["bt709", "smpte170m", "bt470bg", "bt2020nc", "smpte240m", "fcc"]
+MATRICES = {"bt709": "bt709", "bt2020nc": "bt2020", "smpte240m": "smpte240m", "fcc": "fcc"}
+
+
+def scanned(path: Path) -> Scan:
+    *progress, result = scan(path, probe(path))
+    assert isinstance(result, Scan)
+    assert all(isinstance(event, ScanProgress) for event in progress)
+    return result
+
+
+def all_frames(path: Path) -> np.ndarray:
+    return np.concatenate(list(read_frames(path, probe(path))))
+
+
+def patches() -> str:
+    """Return a lavfi source of full-range RGB with one patch of 32 px for each colour."""
+    names = [f"color=c=#{r:02x}{g:02x}{b:02x}:s=32x64:d=0.08" for r, g, b in COLOURS]
+    made = ";".join(f"{name},format=gbrp[c{i}]" for i, name in enumerate(names))
+    joined = "".join(f"[c{i}]" for i in range(len(names)))
+    return f"{made};{joined}hstack=inputs={len(names)}"
+
+
+def patch_errors(frame: np.ndarray) -> int:
+    centres = frame[32, 16::32].astype(int)
+    return int(np.abs(centres - np.array(COLOURS)).max())
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("range_", ["tv", "pc"])
+@pytest.mark.parametrize("matrix", CARRIERS)
+def test_colours_do_not_shift(make: Make, matrix: str, range_: str, pix_fmt: str) -> None:
+    out = MATRICES.get(matrix, "bt601")
+    to_yuv = f"scale=out_color_matrix={out}:out_range={range_}:flags=accurate_rnd,format={pix_fmt}"
+    tags = f"setparams=colorspace={matrix}:range={range_}:color_primaries=bt709:color_trc=bt709"
+    options = ["-colorspace", matrix, "-color_range", range_, "-c:v", "libx264", "-qp", 1]
+    path = make("a.mp4", "-vf", f"{to_yuv},{tags}", *options, video=patches())
+    info = probe(path)
+    assert (info.matrix, info.color_range) == (matrix, range_)
+    assert patch_errors(all_frames(path)[0]) <= 3
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264rgb", "gif", "png"])
+def test_rgb_files_keep_their_colours(make: Make, codec: str) -> None:
+    name = "a.gif" if codec == "gif" else "a.mkv"
+    path = make(name, "-c:v", codec, video=patches())
+    assert patch_errors(all_frames(path)[0]) <= (8 if codec == "gif" else 2)
+
+
+def test_wide_gamut_sdr_is_brought_to_bt709(make: Make) -> None:
+    wide = "zscale=p=bt2020:t=bt709:m=2020_ncl:r=limited:pin=bt709:tin=bt709,format=yuv444p10le"
+    tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "bt2020-10"]
+    path = make("a.mp4", "-vf", wide, *tags, "-c:v", "libx264", "-qp", 1, video=patches())
+    assert probe(path).primaries == "bt2020"
+    assert patch_errors(all_frames(path)[0]) <= 4
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_hdr_is_tone_mapped_to_plausible_sdr(make: Make, transfer: str) -> None:
+    """SDR grey and colours put into HDR at 100 nits come back near: bright, hue kept, no wash."""
+    hdr = f"zscale=t=linear:npl=100:pin=bt709:tin=bt709,format=gbrpf32le,zscale=p=bt2020,zscale=t={transfer}:m=2020_ncl:r=limited:npl=100,format=yuv420p10le"
+    tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", transfer]
+    path = make("a.mp4", "-vf", hdr, *tags, "-c:v", "libx264", "-qp", 1, video=patches())
+    assert probe(path).is_hdr
+    frame = all_frames(path)[0]
+    centres = frame[32, 16::32].astype(float)
+    assert (centres[:3].argmax(1) == [0, 1, 2]).all()
+    assert 50 < centres[4].mean() < 130
+    assert np.ptp(centres[4]) <= 6
+    assert centres[0].max() > 120
+    assert centres[0].max() - centres[0].min() > 90
+
+
+def test_rotated_frames_are_upright(make: Make, tmp_path: Path) -> None:
+    flat = make("flat.mp4", "-vf", "drawbox=0:0:16:16:red:fill", video="color=gray:s=64x48:d=0.1")
+    turned = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", -90, "-i", flat, "-c", "copy", turned)
+    frame = all_frames(turned)[0]
+    assert frame.shape == (64, 48, 3)
+    # The corner that is stored at the upper left appears at the upper right.
+    assert frame[6, 40, 0] > 180 > 100 > frame[6, 6, 0] - 60
+    assert frame[6, 6, 0] < 160
+
+
+def test_oblong_pixels_become_square(make: Make) -> None:
+    path = make("a.mp4", "-vf", "setsar=2/1", video="testsrc2=s=64x48:d=0.1")
+    assert all_frames(path).shape[1:] == (48, 128, 3)
+
+
+def test_odd_sizes_are_kept(make: Make) -> None:
+    path = make("a.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p", video="testsrc2=s=67x51:d=0.1")
+    assert all_frames(path).shape[1:] == (51, 67, 3)
+
+
+def test_frames_can_be_wanted_smaller(make: Make) -> None:
+    path = make("a.mp4", video="testsrc2=s=64x48:d=0.1")
+    first = next(read_frames(path, probe(path), height_width=(24, 32)))
+    assert first.shape[1:] == (24, 32, 3)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+@pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 5), (13, 29), (39, 40), (25, None)])
+def test_a_span_of_frames_is_exact_whatever_the_batch(
+    tmp_path: Path, start: int, stop: int | None, batch: int
+) -> None:
+    path = write_video(tmp_path, uneven(40, Fraction(1, 90_000)))
+    frames = list(read_frames(path, probe(path), start=start, stop=stop, batch=batch))
+    assert numbers(np.concatenate(frames)) == list(range(start, stop or 40))
+    assert all(len(frame) == batch for frame in frames[:-1])
+
+
+def test_an_empty_span_yields_nothing(tmp_path: Path) -> None:
+    path = write_video(tmp_path, FrameTimes.constant(Fraction(25), 3))
+    assert list(read_frames(path, probe(path), start=2, stop=2)) == []
+
+
+def test_b_frames_come_in_the_order_of_their_times(make: Make) -> None:
+    path = make("a.mp4", "-bf", 3, "-g", 12, video="testsrc2=s=64x48:r=25:d=2")
+    plain = make("b.mkv", "-c:v", "ffv1", video="testsrc2=s=64x48:r=25:d=2")
+    frames, wanted = all_frames(path).astype(int), all_frames(plain).astype(int)
+    assert len(frames) == len(wanted) == 50
+    for index in range(50):
+        errors = np.abs(wanted - frames[index]).mean((1, 2, 3))
+        assert errors.argmin() == index
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts", "a.mov", "a.flv"])
+def test_every_container_gives_as_many_times_as_frames(make: Make, name: str) -> None:
+    path = make(name, video="testsrc2=s=64x48:r=25:d=1", audio="sine=d=1")
+    result = scanned(path)
+    assert result.times.n_frames == len(all_frames(path)) == 25
+    steps = np.diff(result.times.seconds())
+    assert np.abs(steps - 0.04).max() <= 0.001
+    assert abs(result.times.duration_s - 1) <= 0.002
+
+
+def test_times_that_stand_still_or_go_back_are_moved_as_little_as_possible() -> None:
+    mended = increasing(np.array([0, 10, 10, 9, 20, 30], np.int64))
+    assert mended.tolist() == [0, 10, 11, 12, 20, 30]
+
+
+def test_a_clock_that_restarts_goes_on() -> None:
+    mended = increasing(np.array([1000, 1010, 1020, 0, 10, 20], np.int64))
+    assert mended.tolist() == [1000, 1010, 1020, 1030, 1040, 1050]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_file_that_was_cut_off_says_where(make: Make, tmp_path: Path, name: str) -> None:
+    noise = "testsrc2=s=160x120:r=25:d=6,noise=alls=40:allf=t"
+    whole = make(name, "-movflags", "+faststart", video=noise, audio="sine=d=6")
+    part = tmp_path / f"part-{name}"
+    data = whole.read_bytes()
+    part.write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(
+        InputError, match=r"ends at frame \d+ \(\d\.\d\d s of 6\.\d\d s\)"
+    ) as caught:
+        scanned(part)
+    assert caught.value.hint
+
+
+def test_sound_that_is_longer_than_the_picture_is_no_damage(make: Make) -> None:
+    path = make("a.mp4", video="testsrc2=s=64x48:r=25:d=1", audio="sine=d=5")
+    assert scanned(path).times.n_frames == 25
+
+
+def test_a_video_of_one_frame_is_a_video(make: Make) -> None:
+    result = scanned(make("a.mp4", "-frames:v", 1, video="testsrc2=s=64x48:r=25"))
+    assert (result.times.n_frames, result.times.duration) == (1, Fraction(1, 25))
+
+
+def test_a_reader_that_is_left_alone_leaves_no_process(make: Make) -> None:
+    path = make("a.mp4", video="testsrc2=s=640x480:r=25:d=8")
+    frames = read_frames(path, probe(path), batch=1)
+    next(frames)
+    frames.close()
+    events = scan(path, probe(path))
+    next(events)
+    events.close()
+    pids = [
+        pid
+        for file in Path("/proc/self/task").glob("*/children")
+        for pid in file.read_text().split()
+    ]
+    assert pids == []
+
+
+def test_memory_does_not_grow_with_the_length(make: Make) -> None:
+    size = "s=640x360:r=25"
+    peaks = []
+    for seconds in (2, 20):
+        path = make(f"{seconds}.mp4", "-preset", "ultrafast", video=f"testsrc2={size}:d={seconds}")
+        peaks.append(_peak_bytes(path))
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def _peak_bytes(path: Path) -> int:
+    """Return the peak memory of a process that scans and reads a video, with its ffmpeg's."""
+    script = (
+        "import resource, sys; from pathlib import Path\n"
+        "from thvideo.video.probe import probe\n"
+        "from thvideo.video.read import read_frames, scan\n"
+        "path = Path(sys.argv[1]); info = probe(path)\n"
+        "for _ in scan(path, info): pass\n"
+        "for _ in read_frames(path, info, batch=8): pass\n"
+        "who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
+        "print(sum(resource.getrusage(w).ru_maxrss for w in who))\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    return int(done.stdout)
+
+
+def test_real_drivers_are_read_whole(shared_data: Path) -> None:
+    rates = {}
+    for path in sorted((shared_data / "drivers").glob("*.mp4")):
+        result = scanned(path)
+        assert result.n_errors == 0, path
+        assert result.cuts == (), path
+        rates[path.stem] = result.times.rate
+        first = next(itertools.islice(read_frames(path, probe(path), start=50, stop=52), 1))
+        assert first.shape == (2, *probe(path).size, 3)
+    assert rates["expressions_23976fps"] == Fraction(24000, 1001)
+    assert rates["speech_25fps"] == 25
+    assert abs(float(rates["speech_odd_rate"]) - 22.13) < 0.01
