@@ -107,7 +107,7 @@ def act(points: NDArray[np.float64], opening: Curve, spread: Curve) -> NDArray[n
     down[[48, 54, 60, 64]] = 0.15
     down[4:13] = [0.15, 0.4, 0.65, 0.85, 0.9, 0.85, 0.65, 0.4, 0.15]
     down[[61, 62, 63, 50, 51, 52]] = -0.12
-    faces[:, :, 1] += 0.12 * opening[:, None] * down
+    faces[:, :, 1] += 0.14 * opening[:, None] * down
     lips = faces[:, 48:68, 0]
     middle = lips.mean(axis=1, keepdims=True)
     faces[:, 48:68, 0] = middle + (lips - middle) * (1 + 0.12 * spread[:, None])

@@ -1,6 +1,11 @@
 """Fixtures shared by all tests."""
 
+import os
 from pathlib import Path
+
+# Workers of the test run share the cores: threads that spin while they wait would starve them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

@@ -165,6 +165,20 @@ def test_the_montage_shows_all_results_in_a_grid(place: Path) -> None:
     assert np.abs(first[5, 160].astype(int) - 24).max() <= 6
 
 
+@pytest.mark.slow
+def test_a_real_batch_of_one_pair_makes_a_video(tmp_path: Path) -> None:
+    with VideoFileClip(str(ROOT / "examples" / "driver.mp4")) as clip:
+        clip.subclipped(1.0, 1.4).write_videofile(str(tmp_path / "short.mp4"), logger=None)
+    shutil.copyfile(ROOT / "examples" / "painting.jpg", tmp_path / "painting.jpg")
+    command = f"THVIDEO={sys.executable} -m thvideo"
+    pair = ("SOURCES=painting.jpg", "DRIVERS=short.mp4", "OPTIONS=--recipe preview --device cpu")
+    make(tmp_path, "batch.mk", command, *pair)
+    with VideoFileClip(str(tmp_path / "out" / "painting--short.mp4")) as video:
+        assert max(video.size) == 256  # the preview's crop
+        assert video.duration == pytest.approx(0.4, abs=0.05)
+        assert video.audio is not None
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_holds_known_options_and_is_not_what_happens_anyway(preset: str) -> None:
     values = load_preset(preset)

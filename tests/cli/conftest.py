@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from cli_process import environment
 from PIL import Image
 
+from tests.cli.cli_process import environment
 from thvideo.video.ffmpeg import ffmpeg_path
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,9 +45,12 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small files: usable ones, and each kind of unusable one."""
     folder = tmp_path_factory.mktemp("media")
     Image.effect_noise((160, 120), 60).convert("RGB").save(folder / "noise.png")
+    Image.linear_gradient("L").convert("RGB").save(folder / "sky.png")
     picture = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1"]
     sound = ["-f", "lavfi", "-i", "sine=duration=1"]
     make_media(folder / "pattern.mp4", [*picture, "-pix_fmt", "yuv420p"])
+    sky = ["-f", "lavfi", "-i", "color=steelblue:size=160x120:rate=25:duration=0.4"]
+    make_media(folder / "sky.mp4", [*sky, "-pix_fmt", "yuv420p"])
     make_media(folder / "sound_only.m4a", sound)
     (folder / "empty.mp4").touch()
     whole = (folder / "pattern.mp4").read_bytes()

@@ -131,6 +131,7 @@ def test_a_long_line_is_not_wrapped(thvideo: Run) -> None:
     assert name in explained(done)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["source", "driver"])
 def test_a_picture_without_a_face_is_an_input_error(
     which: str, thvideo: Run, media: Path, tmp_path: Path
@@ -141,13 +142,13 @@ def test_a_picture_without_a_face_is_an_input_error(
     from skimage import data
 
     Image.fromarray(data.astronaut()).save(tmp_path / "face.png")
-    source = media / "noise.png" if which == "source" else tmp_path / "face.png"
-    files = ("--source", source, "--driver", media / "pattern.mp4")
+    source = media / "sky.png" if which == "source" else tmp_path / "face.png"
+    files = ("--source", source, "--driver", media / "sky.mp4")
     done = thvideo("reenact", *files, "-o", "out.mp4")
     error, _ = explained(done)
     assert done.returncode == ExitCode.INPUT
     assert re.search("face", error)
-    assert ("noise.png" if which == "source" else "pattern.mp4") in error
+    assert ("sky.png" if which == "source" else "sky.mp4") in error
     assert not (tmp_path / "out.mp4").exists()
     again = thvideo("workspace", "ls", "--json")
     assert '"stage": "extract"' in again.stdout, "what was made before the fault is kept"

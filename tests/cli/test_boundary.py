@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_process import environment
 
+from tests.cli.cli_process import environment
 from thvideo.cli import boundary
 from thvideo.errors import DeviceError, InputError, StageError, ThvideoError, WorkspaceError
 

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_process import environment
+
+from tests.cli.cli_process import environment
 
 HEAVY = ("torch", "cv2", "scipy", "skimage", "moviepy", "imageio_ffmpeg")
 SHOW = """

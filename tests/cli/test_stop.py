@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_process import environment
+
+from tests.cli.cli_process import environment
 
 # The extract stage replaced by one that makes six chunks in three seconds, so that the moment of
 # the signal is known and no face is needed.

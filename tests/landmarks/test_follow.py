@@ -53,6 +53,18 @@ def test_the_batches_frames_come_in_do_not_change_the_result(batch):
     np.testing.assert_array_equal(followed.confidence, expected.confidence)
 
 
+@pytest.mark.parametrize("n_kept", [1, 2])
+def test_going_on_from_a_state_gives_what_one_run_gives(n_kept):
+    frames = [paint([] if 20 <= i < 33 else [Square(50 + i, 60, 40)]) for i in range(60)]
+    whole = list(follow([np.stack(frames)], SquareTracker(), FaceChoice(), (40,)))
+    state = whole[n_kept - 1].state
+    rest = np.stack(frames[state.next_frame :])
+    again = list(follow([rest], SquareTracker(), FaceChoice(), (40,), state=state))
+    for expected, part in zip(whole[n_kept:], again, strict=True):
+        np.testing.assert_array_equal(part.points, expected.points)
+        np.testing.assert_array_equal(part.found, expected.found)
+
+
 def test_faces_are_detected_on_key_frames_only_and_looked_at_once_elsewhere():
     tracker = SquareTracker()
     follow_all(walk(121), tracker)
@@ -156,6 +168,20 @@ def test_a_picture_of_one_frame_is_enough():
     np.testing.assert_allclose(middles(followed)[0], (80, 60), atol=0.6)
 
 
+def test_what_convinces_far_less_than_a_face_is_not_chosen_although_it_is_larger():
+    class DoubtingTracker(SquareTracker):
+        def detect(self, frames):
+            found = super().detect(frames)
+            for boxes in found:
+                boxes[boxes[:, 2] - boxes[:, 0] > 50, 4] = 0.5
+            return found
+
+    frame = paint([Square(60, 60, 40), Square(150, 60, 70)])
+    for n_frames in (1, 14):
+        followed = follow_all([frame] * n_frames, DoubtingTracker())
+        np.testing.assert_allclose(middles(followed)[:, 0], 60, atol=1)
+
+
 def test_a_picture_without_a_face_has_none():
     assert not follow_all([paint([])], SquareTracker()).found.any()
 
@@ -169,6 +195,7 @@ def test_the_bundled_tracker_follows_real_people(shared_data: Path):
     from thvideo.landmarks.bundled import BundledTracker
 
     tracker = BundledTracker()
+    errors = []
     with (shared_data / "clips.tsv").open() as file:
         rows = [r for r in csv.DictReader(file, delimiter="\t") if r["split"] == "val"]
     for row in [r for r in rows if r["kind"] == "real"][:4]:
@@ -179,4 +206,7 @@ def test_the_bundled_tracker_follows_real_people(shared_data: Path):
         followed = follow_all(frames, tracker, batch=16)
         assert followed.found.all(), row["clip"]
         error = np.linalg.norm(followed.points - labels[:40], axis=-1).mean(axis=1)
-        assert np.median(error / outer_eye_distance(labels[:40])) < 0.08, row["clip"]
+        # Over the clip's own widest eye distance: a head turned aside has a small one.
+        errors.append(np.median(error) / outer_eye_distance(labels).max())
+    assert np.median(errors) < 0.04
+    assert max(errors) < 0.12

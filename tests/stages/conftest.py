@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 from thvideo.pipeline.events import Event
 from thvideo.pipeline.graph import reenact_graph
@@ -18,11 +17,6 @@ from thvideo.workspace.store import Workspace
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 Runner = Callable[..., list[Event]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _threads() -> None:
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -69,3 +69,9 @@ def uneven(n_frames: int, time_base: Fraction, seed: int = 0) -> FrameTimes:
     steps = rng.choice([1 / ticks_per_s, 0.01, 0.04, 1 / 30, 0.5, 2.1], n_frames)
     steps = np.maximum(1, np.rint(steps * ticks_per_s)).astype(np.int64)
     return FrameTimes(np.cumsum(steps), time_base, int(steps[0]) + 3)
+
+
+def children() -> list[str]:
+    """Return the commands of this process's children."""
+    pids = Path("/proc/self/task").glob("*/children")
+    return [pid for listed in pids for pid in listed.read_text().split()]

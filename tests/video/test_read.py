@@ -13,6 +13,8 @@ import pytest
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg, numbers, uneven, write_video
 from thvideo.errors import InputError
+from thvideo.video.decode import frames_arguments
+from thvideo.video.ffmpeg import run_ffmpeg
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, ScanProgress, increasing, read_frames, scan
 from thvideo.video.timing import FrameTimes
@@ -67,35 +69,52 @@ def test_colours_do_not_shift(make: Make, matrix: str, range_: str, pix_fmt: str
     assert patch_errors(all_frames(path)[0]) <= 3
 
 
-@pytest.mark.parametrize("codec", ["ffv1", "libx264rgb", "gif", "png"])
+@pytest.mark.parametrize("codec", ["ffv1", "libx264rgb", "png"])
 def test_rgb_files_keep_their_colours(make: Make, codec: str) -> None:
-    name = "a.gif" if codec == "gif" else "a.mkv"
-    path = make(name, "-c:v", codec, video=patches())
-    assert patch_errors(all_frames(path)[0]) <= (8 if codec == "gif" else 2)
+    path = make("a.mkv", "-c:v", codec, video=patches())
+    assert patch_errors(all_frames(path)[0]) <= 2
+
+
+def in_bt2020(transfer: str) -> list[object]:
+    """Return options that carry full-range BT.709 RGB in BT.2020, white at 100 cd/m2."""
+    filters = [
+        "setparams=colorspace=gbr:color_primaries=bt709:color_trc=bt709:range=pc",
+        "zscale=transfer=linear:npl=100",
+        "format=gbrpf32le",
+        "zscale=primaries=2020",
+        f"zscale=transfer={transfer}:matrix=2020_ncl:range=limited:npl=100",
+        "format=yuv444p10le",
+        f"setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc:range=tv",
+    ]
+    return ["-vf", ",".join(filters), "-c:v", "libx264", "-qp", 1]
 
 
 def test_wide_gamut_sdr_is_brought_to_bt709(make: Make) -> None:
-    wide = "zscale=p=bt2020:t=bt709:m=2020_ncl:r=limited:pin=bt709:tin=bt709,format=yuv444p10le"
-    tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "bt2020-10"]
-    path = make("a.mp4", "-vf", wide, *tags, "-c:v", "libx264", "-qp", 1, video=patches())
+    path = make("a.mp4", *in_bt2020("bt2020-10"), video=patches())
     assert probe(path).primaries == "bt2020"
-    assert patch_errors(all_frames(path)[0]) <= 4
+    centres = all_frames(path)[0][32, 16::32].astype(int)
+    # Without the sixth: ten bits do not resolve the dark red in a bright cyan.
+    assert np.abs(centres[:5] - np.array(COLOURS)[:5]).max() <= 4
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
 def test_hdr_is_tone_mapped_to_plausible_sdr(make: Make, transfer: str) -> None:
-    """SDR grey and colours put into HDR at 100 nits come back near: bright, hue kept, no wash."""
-    hdr = f"zscale=t=linear:npl=100:pin=bt709:tin=bt709,format=gbrpf32le,zscale=p=bt2020,zscale=t={transfer}:m=2020_ncl:r=limited:npl=100,format=yuv420p10le"
-    tags = ["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", transfer]
-    path = make("a.mp4", "-vf", hdr, *tags, "-c:v", "libx264", "-qp", 1, video=patches())
+    """SDR put into HDR comes back with its hues, grey stays grey, and nothing looks washed out."""
+    path = make("a.mp4", *in_bt2020(transfer), video=patches())
     assert probe(path).is_hdr
-    frame = all_frames(path)[0]
-    centres = frame[32, 16::32].astype(float)
+    centres = all_frames(path)[0][32, 16::32].astype(float)
     assert (centres[:3].argmax(1) == [0, 1, 2]).all()
     assert 50 < centres[4].mean() < 130
     assert np.ptp(centres[4]) <= 6
-    assert centres[0].max() > 120
-    assert centres[0].max() - centres[0].min() > 90
+    assert (np.ptp(centres[:3], axis=1) > 90).all()
+
+
+@pytest.mark.parametrize("filters", [frozenset(), frozenset({"zscale", "tonemap"})])
+def test_hdr_is_decoded_with_and_without_a_tone_mapper(make: Make, filters: frozenset[str]) -> None:
+    path = make("a.mp4", *in_bt2020("smpte2084"), video=patches())
+    args = frames_arguments(path, probe(path), (64, 192), 0, None, filters)
+    assert ("tonemap" in " ".join(args)) == bool(filters)
+    assert len(run_ffmpeg(args)) == 2 * 64 * 192 * 3
 
 
 def test_rotated_frames_are_upright(make: Make, tmp_path: Path) -> None:
@@ -115,7 +134,7 @@ def test_oblong_pixels_become_square(make: Make) -> None:
 
 
 def test_odd_sizes_are_kept(make: Make) -> None:
-    path = make("a.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p", video="testsrc2=s=67x51:d=0.1")
+    path = make("a.mkv", "-c:v", "ffv1", "-pix_fmt", "yuv420p", video="testsrc=s=67x51:d=0.1")
     assert all_frames(path).shape[1:] == (51, 67, 3)
 
 
@@ -141,19 +160,21 @@ def test_an_empty_span_yields_nothing(tmp_path: Path) -> None:
     assert list(read_frames(path, probe(path), start=2, stop=2)) == []
 
 
-def test_b_frames_come_in_the_order_of_their_times(make: Make) -> None:
-    path = make("a.mp4", "-bf", 3, "-g", 12, video="testsrc2=s=64x48:r=25:d=2")
-    plain = make("b.mkv", "-c:v", "ffv1", video="testsrc2=s=64x48:r=25:d=2")
-    frames, wanted = all_frames(path).astype(int), all_frames(plain).astype(int)
-    assert len(frames) == len(wanted) == 50
-    for index in range(50):
-        errors = np.abs(wanted - frames[index]).mean((1, 2, 3))
-        assert errors.argmin() == index
+def test_b_frames_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    plain = write_video(tmp_path, FrameTimes.constant(Fraction(25), 50))
+    path = tmp_path / "b.mp4"
+    ffmpeg("-i", plain, "-c:v", "libx264", "-bf", 3, "-g", 12, "-crf", 5, path)
+    assert numbers(all_frames(path)) == list(range(50))
+    assert numbers(np.concatenate(list(read_frames(path, probe(path), start=30)))) == [
+        *range(30, 50)
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts", "a.mov", "a.flv"])
 def test_every_container_gives_as_many_times_as_frames(make: Make, name: str) -> None:
-    path = make(name, video="testsrc2=s=64x48:r=25:d=1", audio="sine=d=1")
+    # ffmpeg puts an empty first frame into an AVI with sound.
+    audio = "" if name == "a.avi" else "sine=d=1"
+    path = make(name, video="testsrc2=s=64x48:r=25:d=1", audio=audio)
     result = scanned(path)
     assert result.times.n_frames == len(all_frames(path)) == 25
     steps = np.diff(result.times.seconds())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.video.made_videos import ffmpeg, numbers, pattern, uneven, write_video
+from tests.video.made_videos import children, ffmpeg, numbers, pattern, uneven, write_video
 from thvideo.errors import StageError, WorkspaceError
 from thvideo.video.drift import measure_drift
 from thvideo.video.encode import EncodeSettings
@@ -232,9 +232,3 @@ def test_names_with_signs_that_mean_something_to_ffmpeg_work(tmp_path: Path) -> 
     assert numbers(all_frames(strange)) == [0, 1, 2]
     assert scanned(strange).times.n_frames == 3
     ffmpeg("-i", f"file:{strange}", "-f", "null", "-")
-
-
-def children() -> list[str]:
-    """Return the commands of this process's children."""
-    pids = Path("/proc/self/task").glob("*/children")
-    return [pid for listed in pids for pid in listed.read_text().split()]

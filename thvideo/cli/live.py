@@ -133,7 +133,9 @@ class LiveView:
                 cells.append(_bar(progress.total, progress.done))
             cells.append(Text(f"{100 * progress.done // progress.total:3d} %"))
             speed = self._speed.per_second()
-            if speed is not None:
+            if speed is None:
+                cells.append(Text(clock(seconds), style="dim"))
+            else:
                 left_s = (progress.total - progress.done) / speed
                 cells.append(Text(f"{rate(speed, progress.unit)}  {clock(left_s)} left"))
         for _ in cells[2:]:

@@ -35,10 +35,12 @@ def detect_carefully(frame: U8Array, tracker: Tracker) -> F32Array:
     Returns:
         ``[N, 5]`` x0, y0, x1, y1 in pixels and score, best first, each face once.
     """
-    found = _merge([_detect_view(view, to_frame, tracker) for view, to_frame in _views(frame)])
-    if len(found) == 0:
-        turned = [_turned(frame, angle) for angle in _TURNS_DEG]
-        found = _merge([_detect_view(view, to_frame, tracker) for view, to_frame in turned])
+    # Later looks see more, and more that is not a face: hands in a tile of a painting.
+    looks = (_whole, _tiles, _turned)
+    found = np.zeros((0, 5), dtype=np.float32)
+    for look in looks:
+        if len(found) == 0:
+            found = _merge([_detect_view(view, back, tracker) for view, back in look(frame)])
     return found
 
 
@@ -82,13 +84,18 @@ def _nudge(box: F32Array, nudge: tuple[float, float, float, float]) -> F32Array:
     return np.array(change, dtype=np.float32)
 
 
-def _views(frame: U8Array) -> Iterator[tuple[U8Array, F64Array]]:
-    """The picture, the picture with room around it, and its parts; each with its way back."""
+def _whole(frame: U8Array) -> Iterator[tuple[U8Array, F64Array]]:
+    """The picture, and the picture with room around it; each with its way back."""
     height, width = frame.shape[:2]
     yield frame, _shift(0, 0)
     room = max(height, width) // 3
     padded = cv2.copyMakeBorder(frame, room, room, room, room, cv2.BORDER_REPLICATE)
     yield np.asarray(padded, dtype=np.uint8), _shift(-room, -room)
+
+
+def _tiles(frame: U8Array) -> Iterator[tuple[U8Array, F64Array]]:
+    """Parts of a large picture, overlapping."""
+    height, width = frame.shape[:2]
     if min(height, width) < _MIN_TILED_PX:
         return
     tile_h, tile_w = int(height * _TILE_SHARE), int(width * _TILE_SHARE)
@@ -102,12 +109,14 @@ def _shift(x: float, y: float) -> F64Array:
     return np.array([[1, 0, x], [0, 1, y]], dtype=np.float64)
 
 
-def _turned(frame: U8Array, angle_deg: float) -> tuple[U8Array, F64Array]:
+def _turned(frame: U8Array) -> Iterator[tuple[U8Array, F64Array]]:
+    """The picture turned to either side."""
     height, width = frame.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
-    view = cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    back = cv2.invertAffineTransform(matrix)
-    return np.asarray(view, dtype=np.uint8), np.asarray(back, dtype=np.float64)
+    for angle_deg in _TURNS_DEG:
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
+        view = cv2.warpAffine(frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        back = cv2.invertAffineTransform(matrix)
+        yield np.asarray(view, dtype=np.uint8), np.asarray(back, dtype=np.float64)
 
 
 def _detect_view(view: U8Array, to_frame: F64Array, tracker: Tracker) -> F32Array:
@@ -119,7 +128,7 @@ def _detect_view(view: U8Array, to_frame: F64Array, tracker: Tracker) -> F32Arra
 
 
 def _merge(found: list[F32Array]) -> F32Array:
-    boxes = np.concatenate(found)
+    boxes = np.concatenate([np.zeros((0, 5), dtype=np.float32), *found])
     left = list(np.argsort(-boxes[:, 4], kind="stable"))
     kept: list[int] = []
     while left:

@@ -15,16 +15,16 @@ SPLINE_POINTS = np.r_[0:36, 36, 39, 42, 45, 48:60]
 #: the hair. The shares are those of adult heads; hair beyond moves by extrapolation.
 _HEAD = np.array(
     [
-        [-0.85, 0.30, 0.30],
+        [-0.85, 0.30, 0.18],
         [-0.45, 0.36, 0.05],
         [0.00, 0.38, 0.00],
         [0.45, 0.36, 0.05],
-        [0.85, 0.30, 0.30],
-        [-1.08, 0.05, 0.38],
-        [1.08, 0.05, 0.38],
-        [-0.80, 0.62, 0.35],
-        [0.00, 0.72, 0.30],
-        [0.80, 0.62, 0.35],
+        [0.85, 0.30, 0.18],
+        [-1.08, 0.05, 0.30],
+        [1.08, 0.05, 0.30],
+        [-0.80, 0.62, 0.22],
+        [0.00, 0.72, 0.20],
+        [0.80, 0.62, 0.22],
     ]
 )
 
@@ -63,9 +63,7 @@ def border_points(size_px: int) -> F64Array:
     line = np.linspace(0, last, _PER_SIDE)
     top = np.stack([line, np.zeros_like(line)], axis=-1)
     left = np.stack([np.zeros(_PER_SIDE - 2), line[1:-1]], axis=-1)
-    return np.concatenate(
-        [top, top + [0, last], left, left + [last, 0], _SHOULDERS * last]
-    )
+    return np.concatenate([top, top + [0, last], left, left + [last, 0], _SHOULDERS * last])
 
 
 def control_points(points: F64Array, face: F64Array, pose: Pose, size_px: int) -> F64Array:
@@ -95,4 +93,3 @@ def head_inside(source_head: F64Array, size_px: int) -> F64Array:
     edge = np.minimum(source_head, last - source_head).min(axis=-1) / last
     freedom: F64Array = np.clip((edge - _MARGIN) / (2 * _MARGIN), 0, 1)
     return freedom
-

@@ -37,9 +37,10 @@ _PRIOR_FRAMES = 4.0
 _MIN_FORESHORTENING = 0.25
 
 
-#: The lifted jaw lies at most this far behind its eye, in outer eye distances; the mean face's
-#: lies 0.5 behind, and on turning would pass behind the far eye, which a warp cannot show.
-_FLAT_JAW = 0.25
+#: Of what lies behind the inner eye corners, a lifted picture keeps this share of the depth. With
+#: all of it, brow, eye corner and jaw of the far side close up on turning, and the eye between
+#: them is squeezed: a warp cannot take the cheek out of sight as a turning head does.
+_BACK_RELIEF = 0.45
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,15 @@ def single_shape(points: F64Array) -> tuple[F64Array, Pose]:
         points: ``[70, 2]`` in pixels; unknown irises are put amid their eyes.
 
     Returns:
-        The face ``[70, 3]``, its depth the mean face's, and its pose (one frame).
+        The face ``[70, 3]``, its depth the mean face's, flattened at the back, and its pose (one
+        frame).
     """
     pose = fit_pose(points[None])
     flat = (points - pose.translation[0]) / pose.scale[0]
-    depth = (face_model() @ pose.rotation[0].T)[:, 2:]
-    for side, corner in ((slice(0, 5), 36), (slice(12, 17), 45)):
-        depth[side] = np.minimum(depth[side], depth[corner] + _FLAT_JAW)
+    relief = face_model().copy()
+    behind = np.maximum(relief[:, 2] - relief[39, 2], 0)
+    relief[:, 2] -= (1 - _BACK_RELIEF) * behind
+    depth = (relief @ pose.rotation[0].T)[:, 2:]
     face: F64Array = np.concatenate([flat, depth], axis=1) @ pose.rotation[0]
     return face, pose
 

@@ -43,6 +43,8 @@ _NEAR_FRAMES = 16
 # How often the memory of a person's looks is renewed, and by how much.
 _MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
 _MAX_CANDIDATES = 8
+# Hands and ears that a detector takes for faces have scores far below those of faces.
+_LEAST_OF_BEST = 0.65
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +162,9 @@ class _Follower:
     def _still(self, window: Window) -> FollowedBatch:
         """A picture: there is time for all care."""
         frame = window.frames[0]
-        candidates = self._faces(frame, detect_carefully(frame, self._tracker))
+        detections = detect_carefully(frame, self._tracker)
+        # Paintings and statues may convince less; there is no next frame to wait for.
+        candidates = self._faces(frame, detections) or self._faces(frame, detections, _FOUND)
         chosen = self._choose([Tracklet({0: face}) for face in candidates], window)
         if chosen is None:
             return _result(window.frames[:1], np.full((1, 70, 2), np.nan), np.zeros(1))
@@ -192,8 +196,13 @@ class _Follower:
                     boxes[row] = chosen.faces[key].box
         return boxes
 
-    def _faces(self, frame: U8Array, detections: F32Array) -> list[Face]:
+    def _faces(
+        self, frame: U8Array, detections: F32Array, least_confidence: float = _BEGUN
+    ) -> list[Face]:
         """Look at every detection; those without a face in them are false."""
+        if len(detections):
+            convincing = _LEAST_OF_BEST * detections[:, 4].max()
+            detections = detections[detections[:, 4] >= convincing]
         by_size = np.argsort(-(detections[:, 2] - detections[:, 0]), kind="stable")
         rough = box_from_detection(detections[by_size[:_MAX_CANDIDATES]])
         if len(rough) == 0:
@@ -204,7 +213,7 @@ class _Follower:
         faces: list[Face] = []
         for row in np.argsort(-confidence, kind="stable"):
             is_new = all(_gap_sides(boxes[row], face.box) > 0.4 for face in faces)
-            if confidence[row] >= _BEGUN and np.isfinite(boxes[row]).all() and is_new:
+            if confidence[row] >= least_confidence and np.isfinite(boxes[row]).all() and is_new:
                 faces.append(Face(boxes[row], points[row], float(confidence[row])))
         return faces
 

@@ -27,6 +27,7 @@ from thvideo.synthesis.openings import (
     TEETH_BELOW_LIP,
     Frame,
     Opening,
+    change_of,
     draw_eye,
     draw_mouth,
     frame_of,
@@ -65,6 +66,12 @@ _STRENGTHS = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)
 
 #: Strength changes over this many frames, so that no frame is seen to be held back.
 _SETTLE_FRAMES = 6
+
+#: Rounds of smoothing and checking again; the third is hardly ever needed.
+_SETTLE_ROUNDS = 8
+
+#: Frames whose folds are looked for at once.
+_FOLD_BATCH = 64
 
 
 class WarpGenerator:
@@ -117,18 +124,22 @@ class WarpGenerator:
             ``[T, 70, 2]`` that can be drawn without folds.
         """
         points = _with_irises(np.asarray(points, np.float64))
-        strength = np.ones(len(points))
-        for start in range(0, len(points), 64):
-            part = slice(start, start + 64)
-            strength[part] = self._strengths(points[part])
-        if (strength < 1).any():
-            edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
-            for begin, end in zip(edges[:-1], edges[1:], strict=True):
-                # The lowest strength nearby, then an average no wider: never above what is needed.
-                low = minimum_filter1d(strength[begin:end], 2 * _SETTLE_FRAMES + 1)
-                strength[begin:end] = gaussian_filter1d(
-                    low, _SETTLE_FRAMES / 3, radius=_SETTLE_FRAMES, mode="nearest"
-                )
+        if len(points) == 0:
+            return points
+        strength = self._strengths(points)
+        edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
+        for _ in range(_SETTLE_ROUNDS):
+            smooth = np.concatenate(
+                [_settled(strength[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            )
+            held = np.flatnonzero(smooth < 1)
+            # A little less motion folds less, nearly always: what still does is held back more.
+            tried = self.source + smooth[held, None, None] * (points[held] - self.source)
+            folded = held[self._fold_shares_of(tried) > 0]
+            if len(folded) == 0:
+                break
+            strength[folded] = 0.75 * smooth[folded]
+        strength = smooth
         settled: F64Array = self.source + strength[:, None, None] * (points - self.source)
         return settled
 
@@ -173,15 +184,22 @@ class WarpGenerator:
             shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
         return shares
 
+    def _fold_shares_of(self, points: F64Array) -> F64Array:
+        shares = [
+            self.fold_shares(points[i : i + _FOLD_BATCH])
+            for i in range(0, len(points), _FOLD_BATCH)
+        ]
+        return np.concatenate(shares) if shares else np.zeros(0)
+
     def _strengths(self, points: F64Array) -> F64Array:
         strength = np.ones(len(points))
-        folded = np.flatnonzero(self.fold_shares(points) > 0)
+        folded = np.flatnonzero(self._fold_shares_of(points) > 0)
         for weaker in _STRENGTHS:
             if len(folded) == 0:
                 break
             strength[folded] = weaker
             held = self.source + weaker * (points[folded] - self.source)
-            folded = folded[self.fold_shares(held) > 0]
+            folded = folded[self._fold_shares_of(held) > 0]
         return strength
 
     def _spline(self, points: F64Array, pose: Pose) -> Spline:
@@ -223,12 +241,25 @@ class WarpGenerator:
             own_x, own_y = frame.to_local(self._points[opening.iris])
             shift = torch.stack([x - own_x, y - own_y], dim=-1)
             patch = draw_eye(self._image, frame, lids, shift)
+            looks = (2 * frame.half_px * torch.linalg.vector_norm(shift, dim=-1)).clamp(0, 1)
+            change = torch.maximum(change_of(lids, frame), looks[:, None, None, None])
         else:
-            mouth = mouth_at(
-                frame, self._points, targets, unposed[:, 70:], lids, self._colours
-            )
+            mouth = mouth_at(frame, self._points, targets, unposed[:, 70:], lids, self._colours)
             patch = draw_mouth(self._image, frame, lids, mouth)
-        frames[:, :, rows, columns] = patch
+            change = change_of(lids, frame)
+        frames[:, :, rows, columns] += change * (patch - frames[:, :, rows, columns])
+
+
+def _settled(strength: F64Array) -> F64Array:
+    """Smooth strengths ``[T]`` in time, nowhere above what they were."""
+    if (strength >= 1).all():
+        return strength
+    # The lowest nearby, then an average that reaches no further.
+    low = minimum_filter1d(strength, 2 * _SETTLE_FRAMES + 1)
+    smooth: F64Array = gaussian_filter1d(
+        low, _SETTLE_FRAMES / 3, radius=_SETTLE_FRAMES, mode="nearest"
+    )
+    return smooth
 
 
 def _with_irises(points: F64Array) -> F64Array:

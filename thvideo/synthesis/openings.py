@@ -82,9 +82,7 @@ class Frame:
     def to_pixels(self, x: Tensor, y: Tensor) -> Tensor:
         """Return points ``[..., 2]`` in pixels."""
         across = torch.stack([-self.axis[1], self.axis[0]])
-        return self.middle + self.half_px * (
-            x[..., None] * self.axis + y[..., None] * across
-        )
+        return self.middle + self.half_px * (x[..., None] * self.axis + y[..., None] * across)
 
 
 def frame_of(points: Tensor, opening: Opening) -> Frame:
@@ -163,6 +161,15 @@ def lids_at(
     return Lids(x, y, upper, lower, new_upper, new_lower)
 
 
+def change_of(lids: Lids, frame: Frame) -> Tensor:
+    """Return how far an opening is from rest, 0..1 ``[B, 1, H, W]``.
+
+    At rest a picture shows its own pixels; layers come in over the first half pixel of movement.
+    """
+    moved = (lids.upper - lids.new_upper).abs() + (lids.lower - lids.new_lower).abs()
+    return (2 * frame.half_px * moved).clamp(0, 1)[:, None]
+
+
 def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
     """Draw an eye's patch: skin that slides, and the eyeball behind it.
 
@@ -193,8 +200,10 @@ def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
     rim = 0.08 * height
     ball_y = torch.where(
         shift[:, 1, None, None].abs() > 1e-4,
-        torch.minimum(torch.maximum(ball_y, torch.minimum(lids.upper + rim, y)),
-                      torch.maximum(lids.lower - rim, y)),
+        torch.minimum(
+            torch.maximum(ball_y, torch.minimum(lids.upper + rim, y)),
+            torch.maximum(lids.lower - rim, y),
+        ),
         ball_y,
     )
     ball = sample(image, frame.to_pixels(_shifted(x, shift[:, 0]), ball_y))
@@ -264,12 +273,12 @@ def mouth_colours(image: Tensor, source: Tensor) -> MouthColours:
     darkest = face[:, light <= torch.quantile(thinned, 0.02)].mean(dim=1)
     dark = torch.minimum(darkest, 0.45 * lips)
     # Teeth are the picture's own light, less coloured than its skin, and no lamp: in the shade of
-    # the lips they are a little brighter than the skin is on the whole.
+    # the lips they are about as bright as the skin is on the whole.
     cheeks = sample(image, _between(source[[1, 15]], source[[28, 33]])[None])[0].flatten(1)
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
     white = 0.35 * brightest.mean() + 0.65 * brightest
-    teeth = white * (1.12 * light.median() / white.mean()).clamp(max=1)
+    teeth = white * (1.02 * light.median() / white.mean()).clamp(max=1)
     return MouthColours(0.75 * dark + 0.10 * lips, 0.5 * dark + 0.33 * lips, teeth)
 
 
@@ -330,9 +339,7 @@ def mouth_at(
     return Mouth(upper, lower, edge, stretch[:, None, None].clamp_min(0.5), colours)
 
 
-def draw_mouth(
-    image: Tensor, frame: Frame, lids: Lids, mouth: Mouth
-) -> Tensor:
+def draw_mouth(image: Tensor, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
     """Draw a mouth's patch: lips that part, the upper teeth if the picture shows them, shadow.
 
     Args:
@@ -393,7 +400,9 @@ def _teeth(
     return cover * fade, under_lip * inwards * lines
 
 
-def lip_thickness(frame: Frame, opening: Opening, source: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def lip_thickness(
+    frame: Frame, opening: Opening, source: Tensor, x: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the thickness of the source's lips at x ``[B, H, W]``, upper and lower."""
 
     def thickness(outer: tuple[int, ...], inner: tuple[int, ...]) -> Tensor:

@@ -25,9 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first-weights", type=Path, default=None)
-    parser.add_argument(
-        "--empty", type=Path, default=None, help="folder of face-free pictures (detector)"
-    )
+    parser.add_argument("--empty", type=Path, default=None, help="folder of face-free pictures")
     return parser.parse_args(arguments)
 
 
@@ -52,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         options,
         batch_size=given.batch_size,
         first_weights=given.first_weights,
+        empty_pictures=given.empty,
     )
 
 

@@ -29,10 +29,11 @@ from thvideo.training.tracker_data import (
     Face,
     FaceSampler,
     read_clips,
+    read_pictures,
     read_portraits,
 )
 
-NEGATIVE_SHARE = 0.07
+NEGATIVE_SHARE = 0.16
 TARGET_SIGMA_CELLS = 1.0
 # A label farther off than this (of the outer-eye distance) late in training is a wrong label.
 WRONG_LABEL = 0.11
@@ -107,12 +108,14 @@ def positive_crop(face: Face, rng: np.random.Generator) -> Crop:
     return Crop(spoil(picture, rng), apply_affine(cut, points))
 
 
-def negative_crop(face: Face, rng: np.random.Generator) -> Crop:
+def negative_crop(face: Face, empty: list[U8Array], rng: np.random.Generator) -> Crop:
     """A crop that must not be taken for a face."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.6 and empty:
+        picture = _empty_crop(empty[rng.integers(len(empty))], rng)
+    elif kind < 0.7:
         picture = texture(CROP_PX, CROP_PX, rng)
-    elif kind < 0.75:
+    elif kind < 0.88:
         box = box_from_points(face.points[None])[0].copy()
         angle = rng.uniform(0, 2 * np.pi)
         if rng.random() < 0.7:
@@ -134,7 +137,20 @@ def negative_crop(face: Face, rng: np.random.Generator) -> Crop:
     return Crop(spoil(np.ascontiguousarray(picture), rng), points)
 
 
-def batch_maker(sampler: FaceSampler, size: int, rng: np.random.Generator) -> Callable[[], Batch]:
+def _empty_crop(picture: U8Array, rng: np.random.Generator) -> U8Array:
+    """A box anywhere in a face-free picture, small ones more often, as a detector errs."""
+    height, width = picture.shape[:2]
+    side = float(np.exp(rng.uniform(np.log(20), np.log(min(height, width)))))
+    centre = rng.uniform((0, 0), (width, height))
+    box = np.array([*centre, side, rng.normal(0, 0.2)], np.float32)
+    if rng.random() < 0.5:
+        picture = np.ascontiguousarray(picture[:, ::-1])
+    return warp_crop(picture, crop_matrix(box, CROP_PX), CROP_PX)
+
+
+def batch_maker(
+    sampler: FaceSampler, empty: list[U8Array], size: int, rng: np.random.Generator
+) -> Callable[[], Batch]:
     """A function that makes a batch: `crops` uint8 `[B, 3, S, S]` and `points` `[B, 70, 2]`."""
 
     def make() -> Batch:
@@ -142,7 +158,7 @@ def batch_maker(sampler: FaceSampler, size: int, rng: np.random.Generator) -> Ca
         for _ in range(size):
             face = sampler.draw(rng)
             negative = rng.random() < NEGATIVE_SHARE
-            crops.append(negative_crop(face, rng) if negative else positive_crop(face, rng))
+            crops.append(negative_crop(face, empty, rng) if negative else positive_crop(face, rng))
         pictures = torch.from_numpy(np.stack([crop.picture for crop in crops]))
         return {
             "crops": pictures.permute(0, 3, 1, 2),  # channels last in memory
@@ -265,6 +281,7 @@ def train_landmarks(
     *,
     batch_size: int = 64,
     first_weights: Path | None = None,
+    empty_pictures: Path | None = None,
 ) -> None:
     """Train, or go on with, the landmark network.
 
@@ -274,6 +291,7 @@ def train_landmarks(
         options: how long and how fast.
         batch_size: crops a step.
         first_weights: weights of an earlier run to begin with.
+        empty_pictures: folder of pictures without faces, to learn what no face looks like.
     """
     torch.manual_seed(options.seed)
     torch.set_flush_denormal(True)
@@ -283,9 +301,10 @@ def train_landmarks(
     if not run.resume() and first_weights is not None:
         run.start_from(first_weights)
     sampler = FaceSampler(read_clips(data, "train", 5), read_portraits(data, "train"))
+    empty = read_pictures(empty_pictures) if empty_pictures is not None else []
     measure = evaluator(read_clips(data, "val", 20), read_portraits(data, "val"))
     rng = np.random.default_rng([options.seed, run.step])
-    run.fit(prefetched(batch_maker(sampler, batch_size, rng)), landmark_loss, measure)
+    run.fit(prefetched(batch_maker(sampler, empty, batch_size, rng)), landmark_loss, measure)
 
 
 def _chain(second: F32Array, first: F32Array) -> F32Array:

@@ -33,14 +33,12 @@ class PacketSpan:
     """When a file's first sound begins and ends, on the file's clock.
 
     Args:
-        start: Seconds at which the first audible sample is heard.
+        start: Seconds at which the first packet begins; decoders may drop its first samples.
         end: Seconds at which the last packet ends.
-        longest: Seconds of the longest packet.
     """
 
     start: Fraction
     end: Fraction
-    longest: Fraction
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class Sound:
         offset: Seconds from the first video frame to the first audible sample; negative if the
             sound begins earlier.
         duration: Seconds from the first audible sample to the end of the last packet.
-        packet: Seconds of its longest packet: a copy can be cut to within one.
+        lead: Seconds by which the first packet begins before the first audible sample; encoders
+            put this priming there, and decoders take it away.
     """
 
     path: Path
@@ -62,7 +61,7 @@ class Sound:
     zero: Fraction
     offset: Fraction
     duration: Fraction
-    packet: Fraction
+    lead: Fraction
 
 
 def driver_sound(path: Path, times: FrameTimes) -> Sound | None:
@@ -87,23 +86,33 @@ def _sound(path: Path, zero: Fraction | None) -> Sound | None:
     span = packet_span(path) if info is not None else None
     if info is None or span is None:
         return None
-    zero = span.start if zero is None else zero
-    duration = span.end - span.start
-    return Sound(path, info.codec, zero, span.start - zero, duration, span.longest)
+    heard = _first_heard(path, span.start)
+    zero = heard if zero is None else zero
+    return Sound(path, info.codec, zero, heard - zero, span.end - heard, heard - span.start)
+
+
+def _first_heard(path: Path, default: Fraction) -> Fraction:
+    """Return the file's time of the first sample that a decoder puts out."""
+    stream = media_input(path, copyts=None, vn=None)["a:0"]
+    options = {"format": "framecrc", "c:a": "pcm_s16le", "frames:a": 1}
+    times, _, base = _listed(run_ffmpeg(arguments(stream.output("pipe:1", **options))))
+    return times[0] * base if times else default
 
 
 def packet_span(path: Path) -> PacketSpan | None:
     """Read the times of all packets of the first sound, without decoding; None if it has none."""
-    listed = run_ffmpeg(packets_arguments(path), what=f"cannot read the sound of {path}").decode()
-    found = re.search(r"#tb 0: (\d+)/(\d+)", listed)
-    rows = [line.split(",") for line in listed.splitlines() if line and line[0] != "#"]
-    if found is None or not rows:
-        return None
-    base = Fraction(int(found[1]), int(found[2]))
-    starts = [int(row[2]) * base for row in rows]
-    durations = [int(row[3]) * base for row in rows]
-    end = max(start + length for start, length in zip(starts, durations, strict=True))
-    return PacketSpan(min(starts), end, max(durations))
+    output = run_ffmpeg(packets_arguments(path), what=f"cannot read the sound of {path}")
+    times, ends, base = _listed(output)
+    return PacketSpan(min(times) * base, max(ends) * base) if times else None
+
+
+def _listed(output: bytes) -> tuple[list[int], list[int], Fraction]:
+    """Return starts and ends in a framecrc listing of one stream, and their time base."""
+    found = re.search(rb"#tb 0: (\d+)/(\d+)", output)
+    rows = [line.split(b",") for line in output.splitlines() if line[:1].isdigit()]
+    starts = [int(row[2]) for row in rows]
+    ends = [int(row[2]) + int(row[3]) for row in rows]
+    return starts, ends, Fraction(int(found[1]), int(found[2])) if found else Fraction(1)
 
 
 def packets_arguments(path: Path) -> list[str]:

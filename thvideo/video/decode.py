@@ -20,6 +20,7 @@ _SWSCALE_MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
+_FULL_RGB = {"matrix": "gbr", "range": "full"}
 # Luminance of SDR white in an HDR picture, in cd/m2 (ITU-R BT.2408 has 203 for graphics; 100 is
 # what tone mapping by `tonemap=hable` is made for).
 _SDR_WHITE_NITS = 100
@@ -78,8 +79,9 @@ def to_rgb(stream: Any, info: VideoInfo, size: tuple[int, int], filters: frozens
         if info.is_hdr:
             return _tone_mapped(stream, info, size)
         if info.primaries == "bt2020" and not info.is_rgb:
-            narrow = {"primaries": "bt709", "transfer": "bt709", "matrix": "gbr", "range": "full"}
-            stream = stream.filter("zscale", size[1], size[0], **_zscale_input(info), **narrow)
+            stream = _tagged(stream, info).filter(
+                "zscale", size[1], size[0], primaries="bt709", transfer="bt709", **_FULL_RGB
+            )
             return stream.filter("format", "gbrp").filter("format", "rgb24")
     options = {"out_range": "pc", "flags": _EXACT}
     if not info.is_rgb:
@@ -97,23 +99,21 @@ def can_convert_gamut(filters: frozenset[str]) -> bool:
 
 
 def _tone_mapped(stream: Any, info: VideoInfo, size: tuple[int, int]) -> Any:
-    stream = stream.filter(
-        "zscale", size[1], size[0], **_zscale_input(info), transfer="linear", npl=_SDR_WHITE_NITS
-    )
+    stream = _tagged(stream, info)
+    stream = stream.filter("zscale", size[1], size[0], transfer="linear", npl=_SDR_WHITE_NITS)
     stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
     stream = stream.filter("tonemap", "hable", desat=0)
-    stream = stream.filter("zscale", transfer="bt709", matrix="gbr", range="full")
+    stream = stream.filter("zscale", transfer="bt709", **_FULL_RGB)
     return stream.filter("format", "gbrp").filter("format", "rgb24")
 
 
-def _zscale_input(info: VideoInfo) -> dict[str, str]:
-    """Return zscale's options for what comes in; it refuses to convert what is unknown."""
-    matrix = {"bt2020nc": "2020_ncl", "bt2020c": "2020_cl", "bt470bg": "470bg"}
-    transfer = {"bt2020-10": "2020_10", "bt2020-12": "2020_12"}
-    known = re.fullmatch(r"smpte2084|arib-std-b67|bt2020-1[02]|bt709", info.transfer)
-    return {
-        "rangein": "full" if info.color_range == "pc" else "limited",
-        "matrixin": matrix.get(info.matrix, "170m" if "170" in info.matrix else info.matrix),
-        "transferin": transfer.get(info.transfer, info.transfer) if known else "bt709",
-        "primariesin": "bt2020" if info.primaries in ("unknown", "bt2020") else info.primaries,
-    }
+def _tagged(stream: Any, info: VideoInfo) -> Any:
+    """Fill in tags that the file lacks: zscale refuses to convert what is unknown."""
+    is_known = re.fullmatch(r"smpte2084|arib-std-b67|bt2020-1[02]|bt709", info.transfer)
+    return stream.filter(
+        "setparams",
+        range=info.color_range,
+        colorspace=info.matrix if info.matrix in _SWSCALE_MATRICES else "bt2020nc",
+        color_primaries="bt2020" if info.primaries == "unknown" else info.primaries,
+        color_trc=info.transfer if is_known else "bt709",
+    )

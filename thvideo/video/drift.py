@@ -12,6 +12,7 @@ import numpy as np
 from thvideo.shapes import I64Array
 from thvideo.video.audio import Sound
 from thvideo.video.ffmpeg import arguments, media_input, running
+from thvideo.video.probe import probe_audio
 from thvideo.video.timing import FrameTimes
 
 # Copied packets are looked for this near to where they should be.
@@ -90,22 +91,37 @@ def _sound_errors(
     written = _read(out, "a:0", {"c:a": "copy"})
     if written is None:
         return None, None
-    original = _read(sound.path, "a:0", {"c:a": "copy"})
-    found = _align(written, original, float(sound.zero) - zero_s) if original is not None else None
-    if found is not None and original is not None:
-        shifts = [
-            written.time_s(i) - zero_s - (original.time_s(found + i) - float(sound.zero))
-            for i in (0, len(written.pts) - 1)
-        ]
-        return shifts[0] * 1000, shifts[1] * 1000
+    written_codec = probe_audio(out)
+    if written_codec is not None and written_codec.codec == sound.codec:
+        original = _read(sound.path, "a:0", {"c:a": "copy"})
+        if original is not None:
+            return _copy_errors(written, original, zero_s, float(sound.zero))
     decoded = _read(out, "a:0", {"c:a": "pcm_s16le"})
     if decoded is None:
         return None, None
-    begin = max(0.0, float(sound.offset))
+    # What is encoded begins with the picture: silence fills the time before the sound.
     end = min(times.duration_s, float(sound.offset + sound.duration))
     first = decoded.time_s(0) - zero_s
     n_seconds = float(int(decoded.durations.sum()) * decoded.time_base)
-    return (first - begin) * 1000, (first + n_seconds - end) * 1000
+    return first * 1000, (first + n_seconds - end) * 1000
+
+
+def _copy_errors(
+    written: _Packets, original: _Packets, zero_s: float, sound_zero_s: float
+) -> tuple[float, float]:
+    """Return by how many milliseconds the first and the last packet moved."""
+    found = _align(written, original, sound_zero_s - zero_s)
+    errors = []
+    for index in (0, len(written.pts) - 1):
+        wanted_s = written.time_s(index) - zero_s + sound_zero_s
+        if found is not None:
+            source = found + index
+        else:
+            # The container packs the same sound otherwise (ADTS): the nearest packet is meant.
+            tick = float(original.time_base)
+            source = int(np.abs(original.pts * tick - wanted_s).argmin())
+        errors.append((wanted_s - original.time_s(source)) * 1000)
+    return errors[0], errors[1]
 
 
 def _align(written: _Packets, original: _Packets, shift_s: float) -> int | None:

@@ -167,7 +167,8 @@ def describe(path: Path) -> str:
 
 
 def _unreadable(path: Path, text: str) -> InputError:
-    if "moov atom not found" in text:
+    # With a low score ffmpeg went by the file's name alone.
+    if "moov atom not found" in text and "low score" not in text:
         return InputError(
             f"{path} is cut off: the index at its end is missing",
             hint="copy, download or record it again",

@@ -1,0 +1,48 @@
+"""Choosing the device."""
+
+import pytest
+import torch
+
+from thvideo.errors import DeviceError, ExitCode
+from thvideo.synthesis.device import choose_device
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert choose_device("cpu").type == "cpu"
+
+
+def test_auto_takes_the_best_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+def test_a_missing_device_is_an_error_with_a_way_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError) as caught:
+        choose_device(name)
+    assert caught.value.exit_code == ExitCode.DEVICE
+    assert "--device" in caught.value.hint
+
+
+def test_a_device_number_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceError, match="cuda:2"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "tpu"])
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(DeviceError, match="unknown device") as caught:
+        choose_device(name)
+    assert "mps" in caught.value.hint

@@ -1,0 +1,193 @@
+"""The warp generator: what stays, what moves, and what must never be seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from thvideo.imaging.crop import crop_for_face, take_crop, to_crop
+from thvideo.imaging.picture import load_picture
+from thvideo.landmarks.adapt import adapt
+from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
+from thvideo.shapes import F64Array, U8Array
+from thvideo.synthesis.generate import WarpGenerator
+
+SIZE_PX = 192
+CPU = torch.device("cpu")
+EYE_UNIT_PX = 50.0
+
+
+def posed(face: F64Array, *angles: tuple[float, float, float]) -> F64Array:
+    turns = rotation_from_angles(np.array(angles, float))
+    middle = np.tile([SIZE_PX / 2 - 0.5, SIZE_PX / 2 - 5.0], (len(angles), 1))
+    return project(face, Pose(turns, np.full(len(angles), EYE_UNIT_PX), middle))
+
+
+def closed_face() -> F64Array:
+    face = face_model().copy()
+    for upper, lower in ((61, 67), (62, 66), (63, 65)):
+        face[[upper, lower], 1] = face[[upper, lower], 1].mean()
+    return face
+
+
+def noise_picture() -> U8Array:
+    """Smooth coloured noise: every place looks different."""
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.rand(1, 3, 24, 24, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (SIZE_PX, SIZE_PX), mode="bicubic")
+    return (fine[0].clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(scope="module")
+def source() -> F64Array:
+    return posed(closed_face(), (0, 0, 0))[0]
+
+
+@pytest.fixture(scope="module")
+def generator(source: F64Array) -> WarpGenerator:
+    return WarpGenerator(noise_picture()[None], source[None], CPU)
+
+
+def test_landmarks_at_rest_give_the_source_crop_back(
+    generator: WarpGenerator, source: F64Array
+) -> None:
+    drawn = generator.generate(source[None])[0].astype(int)
+    assert np.abs(drawn - noise_picture()).max() <= 1
+
+
+def test_the_border_never_moves(generator: WarpGenerator) -> None:
+    drawn = generator.generate(posed(closed_face(), (20, 10, 8), (-18, -12, 0)))
+    for edge in ((slice(None), 0), (slice(None), -1), (0, slice(None)), (-1, slice(None))):
+        difference = drawn[(slice(None), *edge)].astype(int) - noise_picture()[edge]
+        assert np.abs(difference).max() <= 1
+
+
+def test_batches_of_one_and_of_seven_give_the_same_pixels(generator: WarpGenerator) -> None:
+    points = posed(closed_face(), *[(3.0 * i - 9, 2.0 * i - 6, i) for i in range(7)])
+    together = generator.generate(points).astype(int)
+    alone = np.concatenate([generator.generate(points[i : i + 1]) for i in range(7)])
+    assert np.abs(together - alone).max() <= 1
+
+
+def test_features_follow_their_landmarks(source: F64Array) -> None:
+    for landmark in (30, 36, 57, 8):
+        picture = np.full((SIZE_PX, SIZE_PX, 3), 90, np.uint8)
+        x, y = source[landmark].round().astype(int)
+        picture[y - 3 : y + 4, x - 3 : x + 4] = [250, 40, 40]
+        points = posed(closed_face(), (9, 6, 5))
+        drawn = WarpGenerator(picture[None], source[None], CPU).generate(points)[0].astype(float)
+        weight = np.clip(drawn[..., 0] - 90, 0, None) * (drawn[..., 1] < 80)
+        rows, columns = np.indices(weight.shape)
+        found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+        assert np.linalg.norm(found - (points[0, landmark] + [x, y] - source[landmark])) < 2.0
+
+
+def test_closed_lids_hide_the_eyeball(source: F64Array) -> None:
+    picture = np.full((SIZE_PX, SIZE_PX, 3), 180, np.uint8)
+    for eye in (slice(36, 42), slice(42, 48)):
+        low, high = source[eye].min(axis=0), source[eye].max(axis=0)
+        middle = (low + high) / 2
+        y, x = int(middle[1]), int(middle[0])
+        picture[y, x - 2 : x + 3] = [0, 0, 255]
+    face = closed_face()
+    for upper, lower in (((37, 38), (41, 40)), ((43, 44), (47, 46))):
+        face[upper, :2] = face[lower, :2]
+    generator = WarpGenerator(picture[None], source[None], CPU)
+
+    def blue(points: F64Array) -> int:
+        drawn = generator.generate(points[None])[0].astype(int)
+        return int((drawn[..., 2] - drawn[..., 0] > 60).sum())
+
+    assert blue(source) >= 8
+    assert blue(posed(face, (0, 0, 0))[0]) == 0
+
+
+def test_an_open_mouth_is_dark_inside_and_grey_in_a_grey_picture(source: F64Array) -> None:
+    picture = np.repeat(noise_picture().mean(axis=2, keepdims=True) / 2 + 100, 3, axis=2)
+    face = closed_face()
+    face[[55, 56, 57, 58, 59, 65, 66, 67, 6, 7, 8, 9, 10], 1] += 0.3
+    generator = WarpGenerator(picture.astype(np.uint8)[None], source[None], CPU)
+    points = posed(face, (0, 0, 0))
+    drawn = generator.generate(points)[0].astype(int)
+    x, y = (0.3 * points[0, 62] + 0.7 * points[0, 66]).round().astype(int)
+    inside = drawn[y - 1 : y + 2, x - 2 : x + 3]
+    assert inside.mean() < 0.65 * picture.mean()
+    assert np.abs(drawn - drawn.mean(axis=2, keepdims=True)).max() <= 1.5
+
+
+def test_the_gaze_moves_the_iris_and_not_the_lids(source: F64Array) -> None:
+    picture = np.full((SIZE_PX, SIZE_PX, 3), 200, np.uint8)
+    x, y = source[68].round().astype(int)
+    picture[y - 1 : y + 2, x - 1 : x + 2] = 10
+    generator = WarpGenerator(picture[None], source[None], CPU)
+
+    def dark_middle(points: F64Array) -> float:
+        drawn = 200 - generator.generate(points[None])[0, ..., 0].astype(float)
+        return float((drawn * np.arange(SIZE_PX)).sum() / drawn.sum())
+
+    looking = source.copy()
+    looking[68:, 0] += 2.0
+    assert dark_middle(looking) - dark_middle(source) == pytest.approx(2.0, abs=0.7)
+
+
+def test_frames_that_would_fold_are_held_back_smoothly(
+    generator: WarpGenerator, source: F64Array
+) -> None:
+    points = np.repeat(source[None], 50, axis=0)
+    points[25, 0:9, 0] += 80
+    settled = generator.settle(points)
+    assert generator.fold_shares(points)[25] > 0
+    assert generator.fold_shares(settled).max() == 0
+    np.testing.assert_allclose(settled[0], source)
+
+    walking = source + np.linspace(0, 6, 50)[:, None, None] * np.array([1.0, 0])
+    np.testing.assert_allclose(generator.settle(walking), walking)
+
+
+def test_holding_back_changes_slowly_and_does_not_cross_a_cut(
+    generator: WarpGenerator, source: F64Array
+) -> None:
+    shift = np.array([3.0, 0.0])
+    points = np.repeat((source + shift)[None], 60, axis=0)
+    points[30, 0:9, 0] += 80
+    strength = (generator.settle(points, cuts=[31]) - source)[:, 27, 0] / 3.0
+    assert strength[30] < 0.9
+    assert np.abs(np.diff(strength[:31])).max() < 0.35
+    np.testing.assert_allclose(strength[31:], 1.0)
+
+
+def test_points_that_are_not_finite_are_refused(generator: WarpGenerator, source: F64Array) -> None:
+    broken = source.copy()
+    broken[30] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        generator.generate(broken[None])
+
+
+def test_unknown_irises_are_drawn_where_they_are(source: F64Array) -> None:
+    without = source.copy()
+    without[68:] = np.nan
+    generator = WarpGenerator(noise_picture()[None], without[None], CPU)
+    difference = generator.generate(without[None])[0].astype(int) - noise_picture()
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.timeout(300)
+def test_no_real_driver_folds_a_real_portrait(shared_data: Path) -> None:
+    with np.load(shared_data / "portraits" / "points.npz") as stored:
+        portraits = {name: stored[name].astype(np.float64) for name in ("i003", "i017", "i115")}
+    for name, points in portraits.items():
+        picture = load_picture(shared_data / "portraits" / f"{name}.jpg", 4096)
+        crop = crop_for_face(points, 128)
+        pixels, _ = take_crop(picture, crop)
+        generator = WarpGenerator(pixels[None], to_crop(points, crop)[None], CPU)
+        for clip in ("p033_0", "p066_0", "p091_0"):
+            with np.load(shared_data / "clips" / f"{clip}.npz") as stored:
+                driver = stored["points"][::4] / 16.0
+            adapted = adapt(driver, generator.source)
+            settled = generator.settle(adapted)
+            assert generator.fold_shares(settled).max() == 0
+            kept = (
+                np.abs(settled - generator.source).sum() / np.abs(adapted - generator.source).sum()
+            )
+            assert kept > 0.6

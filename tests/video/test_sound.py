@@ -1,0 +1,159 @@
+"""Sound stays where it was against the picture, copied where the container takes it."""
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.video.conftest import Make
+from tests.video.made_videos import ffmpeg, write_video
+from thvideo.errors import InputError
+from thvideo.video.audio import Sound, driver_sound, file_sound, is_copied
+from thvideo.video.drift import Drift, measure_drift
+from thvideo.video.ffmpeg import ffmpeg_path
+from thvideo.video.probe import probe
+from thvideo.video.read import Scan, scan
+from thvideo.video.timing import FrameTimes
+
+RATE = 48_000
+# Clicks of 2 ms at these seconds of the driver: what is heard can be found again to the sample.
+CLICKS_S = (0.5, 1.0, 1.5, 1.9)
+CLICKS = "+".join(f"between(t,{s},{s + 0.002})" for s in CLICKS_S)
+SOUND = f"aevalsrc='0.01*sin(3000*t)+0.7*({CLICKS})*sin(9000*t)':s={RATE}:d=2"
+PICTURE = "testsrc2=s=64x48:r=30000/1001:d=2"
+
+PAIRS = [
+    ("aac", "mp4", "mp4", True),
+    ("aac", "mp4", "mov", True),
+    ("aac", "mp4", "mkv", True),
+    ("aac", "mp4", "webm", False),
+    ("aac", "ts", "mp4", True),
+    ("aac", "mkv", "mp4", True),
+    ("libmp3lame", "mkv", "mp4", True),
+    ("ac3", "mkv", "mp4", True),
+    ("alac", "mov", "mov", True),
+    ("libopus", "webm", "webm", True),
+    ("libopus", "webm", "mkv", True),
+    ("libvorbis", "webm", "webm", True),
+    ("libvorbis", "webm", "mp4", False),
+    ("pcm_s16le", "mov", "mov", True),
+    ("pcm_s16le", "mov", "mkv", True),
+    ("pcm_s16le", "mov", "mp4", False),
+]
+
+
+def times_of(path: Path) -> FrameTimes:
+    *_, result = scan(path, probe(path))
+    assert isinstance(result, Scan)
+    return result.times
+
+
+def clicks_s(path: Path) -> list[float]:
+    """Return when clicks are heard, in seconds after the first frame, decoding independently."""
+    command = [str(ffmpeg_path()), "-v", "error", "-copyts", "-i", f"file:{path}", "-map", "0:a:0"]
+    command += ["-af", f"aresample={RATE}:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"]
+    samples = subprocess.run(command, capture_output=True, check=True).stdout
+    loud = np.abs(np.frombuffer(samples, np.float32)) > 0.2
+    at = np.flatnonzero(loud) / RATE
+    starts = at[np.concatenate([[True], np.diff(at) > 0.1])] if len(at) else at
+    return [float(s) for s in starts - float(times_of(path).start)]
+
+
+def remade(tmp_path: Path, driver: Path, container: str) -> tuple[Path, Sound, Drift]:
+    times = times_of(driver)
+    sound = driver_sound(driver, times)
+    assert sound is not None
+    folder = tmp_path / "remade"
+    folder.mkdir()
+    out = write_video(folder, times, container, sound=sound)
+    return out, sound, measure_drift(out, times, sound)
+
+
+@pytest.mark.parametrize(("codec", "suffix", "container", "copied"), PAIRS)
+def test_sound_keeps_its_place(
+    make: Make, tmp_path: Path, codec: str, suffix: str, container: str, copied: bool
+) -> None:
+    driver = make(f"d.{suffix}", "-c:a", codec, "-b:a", "128k", video=PICTURE, audio=SOUND)
+    out, sound, drift = remade(tmp_path, driver, container)
+    assert is_copied(sound.codec, container) == copied  # type: ignore[arg-type]
+    assert (probe(out).audio_codec == sound.codec) == copied
+    assert drift.sound_offset_ms is not None and abs(drift.sound_offset_ms) < 1
+    assert drift.sound_end_drift_ms is not None and abs(drift.sound_end_drift_ms) < 1
+    before, after = clicks_s(driver), clicks_s(out)
+    assert len(after) == len(CLICKS_S)
+    # Matroska rounds every time to 1 ms, the sound's and the picture's.
+    allowed = 0.0016 if container in ("mkv", "webm") else 0.0005
+    assert np.abs(np.array(after) - before).max() < allowed
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "webm"])
+@pytest.mark.parametrize("shift_s", [0.3333, -0.25, -0.01])
+def test_sound_that_starts_elsewhere_than_the_picture_keeps_its_offset(
+    make: Make, tmp_path: Path, container: str, shift_s: float
+) -> None:
+    whole = make("w.mkv", "-c:a", "pcm_s16le", video=PICTURE, audio=SOUND)
+    driver = tmp_path / "d.mov"
+    moved = ["-itsoffset", shift_s, "-i", whole, "-map", "0:v", "-map", "1:a"]
+    ffmpeg("-i", whole, *moved, "-c:v", "copy", "-c:a", "aac", driver)
+    out, _, drift = remade(tmp_path, driver, container)
+    assert drift.sound_offset_ms is not None and abs(drift.sound_offset_ms) < 1
+    before, after = np.array(clicks_s(driver)), np.array(clicks_s(out))
+    before = before[before < 1.95]
+    assert len(after) >= 3
+    assert np.abs(after - before[-len(after) :]).max() < 0.0016
+
+
+@pytest.mark.parametrize(("codec", "container"), [("aac", "mp4"), ("aac", "webm"), ("aac", "mkv")])
+def test_longer_sound_ends_with_the_picture(
+    make: Make, tmp_path: Path, codec: str, container: str
+) -> None:
+    long_sound = make("s.m4a", "-c:a", codec, audio="sine=d=5")
+    times = FrameTimes.constant(Fraction(30000, 1001), 31)
+    out = write_video(tmp_path, times, container, sound=file_sound(long_sound))
+    seconds = len(_pcm(out)) / 44_100
+    # A copy ends after the packet that reaches the end, what is encoded at the sample.
+    allowed = 0.0235 if is_copied(codec, container) else 0.0015  # type: ignore[arg-type]
+    assert -0.001 <= seconds - times.duration_s <= allowed
+
+
+def test_another_files_sound_is_heard_from_its_start(make: Make, tmp_path: Path) -> None:
+    song = make("song.mp3", "-c:a", "libmp3lame", audio=SOUND)
+    times = FrameTimes(np.arange(40, dtype=np.int64) * 40 + 5000, Fraction(1, 1000), 40)
+    out = write_video(tmp_path, times, "mp4", sound=file_sound(song))
+    heard = clicks_s(out)
+    assert np.abs(np.array(heard) - CLICKS_S[: len(heard)]).max() < 0.002
+    assert len(heard) == 3
+
+
+def test_sound_outside_the_picture_is_left_out(tmp_path: Path) -> None:
+    times = FrameTimes.constant(Fraction(25), 10)
+    missing = tmp_path / "never-opened.m4a"
+    late = Sound(missing, "aac", Fraction(0), Fraction(5), Fraction(1), Fraction(1, 50))
+    out = write_video(tmp_path, times, "mp4", sound=late)
+    assert not probe(out).has_audio
+    assert measure_drift(out, times, None).sound_offset_ms is None
+
+
+def test_a_file_without_sound_is_an_input_error(make: Make) -> None:
+    silent = make("silent.mp4", video=PICTURE)
+    assert driver_sound(silent, times_of(silent)) is None
+    with pytest.raises(InputError, match="no sound"):
+        file_sound(silent)
+
+
+def test_real_drivers_keep_sound_and_times(shared_data: Path, tmp_path: Path) -> None:
+    driver = shared_data / "drivers" / "speech_odd_rate.mp4"
+    _, _, drift = remade(tmp_path, driver, "mp4")
+    assert drift.n_frames_out == drift.n_frames_in
+    assert drift.max_time_error_ms < 1e-6
+    assert abs(drift.end_drift_ms) < 1e-6
+    assert drift.sound_offset_ms is not None and abs(drift.sound_offset_ms) < 1
+    assert drift.sound_end_drift_ms is not None and abs(drift.sound_end_drift_ms) < 1
+
+
+def _pcm(path: Path) -> np.ndarray:
+    command = [str(ffmpeg_path()), "-v", "error", "-i", f"file:{path}", "-map", "0:a:0"]
+    command += ["-ar", "44100", "-ac", "1", "-f", "s16le", "-"]
+    return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.int16)
