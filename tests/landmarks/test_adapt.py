@@ -9,12 +9,10 @@ from thvideo.landmarks import schema
 from thvideo.landmarks.adapt import (
     MAX_SHIFT,
     MAX_TURN_DEG,
-    AdaptSettings,
     adapt,
-    neutral_frame,
-    soft_limit,
 )
 from thvideo.landmarks.expression import eye_heights, lip_gaps, single_shape
+from thvideo.landmarks.move import AdaptSettings, soft_limit
 from thvideo.landmarks.pose import (
     Pose,
     angles_deg,
@@ -23,6 +21,7 @@ from thvideo.landmarks.pose import (
     project,
     rotation_from_angles,
 )
+from thvideo.landmarks.rest import neutral_frame
 from thvideo.shapes import F64Array
 
 N_FRAMES = 60

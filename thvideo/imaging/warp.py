@@ -7,11 +7,10 @@ says for every pixel of the result how far away its content lies in the source i
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from thvideo.shapes import check_shape
-
 
 #: Squared distances below this count as this: keeps the logarithm finite at a centre.
 _LEAST_SQUARE = 1e-20

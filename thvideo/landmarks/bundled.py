@@ -25,7 +25,7 @@ from thvideo.models.landmark_net import (
 from thvideo.shapes import F32Array, U8Array, check_shape
 from thvideo.weights.cards import shipped_weight
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 DETECTOR_WEIGHT, LANDMARK_WEIGHT = "tracker_detector", "tracker_landmarks"
 DETECTION_PX = 320
@@ -180,9 +180,9 @@ def _usable_device(name: str) -> torch.device:
 
 
 def _dtype_for(device: torch.device, precision: Precision) -> torch.dtype:
-    if precision == "float32":
+    if precision == "fp32":
         return torch.float32
-    if precision == "bfloat16":
+    if precision == "bf16":
         return torch.bfloat16
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16

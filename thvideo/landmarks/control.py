@@ -63,7 +63,8 @@ def border_points(size_px: int) -> F64Array:
     line = np.linspace(0, last, _PER_SIDE)
     top = np.stack([line, np.zeros_like(line)], axis=-1)
     left = np.stack([np.zeros(_PER_SIDE - 2), line[1:-1]], axis=-1)
-    return np.concatenate([top, top + [0, last], left, left + [last, 0], _SHOULDERS * last])
+    down, across = np.array([0.0, last]), np.array([last, 0.0])
+    return np.concatenate([top, top + down, left, left + across, _SHOULDERS * last])
 
 
 def control_points(points: F64Array, face: F64Array, pose: Pose, size_px: int) -> F64Array:

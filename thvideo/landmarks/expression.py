@@ -184,4 +184,5 @@ def _gaze(flat: F64Array, pose: Pose) -> F64Array:
     gaze[~known] = 0
     # Eyes look together: what differs between them is mostly the tracker's noise.
     both = gaze.mean(axis=1, keepdims=True)
-    return 0.25 * gaze + 0.75 * both
+    steadied: F64Array = 0.25 * gaze + 0.75 * both
+    return steadied

@@ -71,7 +71,7 @@ class Pose:
 def face_model() -> F64Array:
     """Return the mean face ``[70, 3]``; its weights' card is ``weights/face_model.md``."""
     data = files("thvideo.weights").joinpath("face_model.safetensors").read_bytes()
-    model = load(data)["mean_face"].astype(np.float64)
+    model: F64Array = load(data)["mean_face"].astype(np.float64)
     model.setflags(write=False)
     return model
 
@@ -114,7 +114,8 @@ def angles_deg(rotation: F64Array) -> F64Array:
     upright = rotation_yaw_pitch(np.degrees(yaw), np.degrees(pitch))
     rest = np.swapaxes(upright, -1, -2) @ rotation
     roll = np.arctan2(rest[..., 1, 0], rest[..., 0, 0])
-    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    angles: F64Array = np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    return angles
 
 
 def rotation_yaw_pitch(yaw_deg: F64Array, pitch_deg: F64Array) -> F64Array:

@@ -1,6 +1,7 @@
 """From adapted landmarks to pictures: the generators."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -22,19 +23,9 @@ from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, fit_pose, project
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
-from thvideo.synthesis.openings import (
-    OPENINGS,
-    TEETH_BELOW_LIP,
-    Frame,
-    Opening,
-    change_of,
-    draw_eye,
-    draw_mouth,
-    frame_of,
-    lids_at,
-    mouth_at,
-    mouth_colours,
-)
+from thvideo.synthesis.eye import draw_eye
+from thvideo.synthesis.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
+from thvideo.synthesis.openings import OPENINGS, Frame, Opening, change_of, frame_of, lids_at
 
 
 class Generator(Protocol):
@@ -129,9 +120,7 @@ class WarpGenerator:
         strength = self._strengths(points)
         edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
         for _ in range(_SETTLE_ROUNDS):
-            smooth = np.concatenate(
-                [_settled(strength[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-            )
+            smooth = np.concatenate([_settled(strength[a:b]) for a, b in pairwise(edges)])
             held = np.flatnonzero(smooth < 1)
             # A little less motion folds less, nearly always: what still does is held back more.
             tried = self.source + smooth[held, None, None] * (points[held] - self.source)

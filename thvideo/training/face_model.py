@@ -58,7 +58,8 @@ def normalised(face: F64Array) -> F64Array:
     centred = face - np.average(face, axis=0, weights=RIGID_WEIGHTS)
     mirrored = centred[schema.FLIP] * np.array([-1.0, 1.0, 1.0])
     even = (centred + mirrored) / 2
-    return even / np.linalg.norm(even[45] - even[36])
+    scaled: F64Array = even / np.linalg.norm(even[45] - even[36])
+    return scaled
 
 
 def factorise(clips: list[F64Array]) -> tuple[F64Array, float]:

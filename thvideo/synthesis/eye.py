@@ -1,0 +1,89 @@
+"""Drawing an eye: lids slide over an eyeball that stays where it is and turns."""
+
+import torch
+from torch import Tensor
+
+from thvideo.imaging.warp import sample
+from thvideo.synthesis.openings import Frame, Lids, between
+
+#: How far above and below a moving lid the skin gives way, in half eye widths.
+_SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
+
+#: A closing lid takes its skin from this far outside its line, in heights of the open eye.
+_LID_MARGIN = 0.16
+
+#: Keeps ratios of heights calm where both vanish, at the corners; in half eye widths.
+_NO_HEIGHT = 0.02
+
+#: Half the iris' width in half eye widths: this much of the eye shifts rigidly with the gaze.
+_IRIS_HALF = 0.40
+
+
+def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
+    """Draw an eye's patch: skin that slides, and the eyeball behind it.
+
+    Args:
+        image: ``[1, 3, S, S]`` the source crop.
+        frame: The eye's coordinates.
+        lids: Its edges over the patch.
+        shift: ``[B, 2]`` how far the iris goes, x and y.
+
+    Returns:
+        ``[B, 3, H, W]``.
+    """
+    x, y = lids.x, lids.y
+    height, new_height = lids.lower - lids.upper, lids.new_lower - lids.new_upper
+    opening = (new_height + _NO_HEIGHT) / (height + _NO_HEIGHT)
+    # Lid lines are never exact: a closing lid starts a little outside them, or the eyeball's edge
+    # would be smeared over it.
+    closed = (1 - opening).clamp(0, 1) * height
+    lid_up, lid_low = lids.upper - _LID_MARGIN * closed, lids.lower + _LID_MARGIN / 2 * closed
+    move_up, move_low = lid_up - lids.new_upper, lid_low - lids.new_lower
+    above = (lids.new_upper - y) / (_SKIN_ABOVE + move_up.abs())
+    below = (y - lids.new_lower) / (_SKIN_BELOW + move_low.abs())
+    # Inside the opening the skin layer only fills half-covered pixels: it stops at the edge.
+    skin_up = torch.where(above < 0, lid_up, y + move_up * _fade(above))
+    skin_low = torch.where(below < 0, lid_low, y + move_low * _fade(below))
+    upper_skin = sample(image, frame.to_pixels(x, skin_up))
+    lower_skin = sample(image, frame.to_pixels(x, skin_low))
+    middle = (lids.new_upper + lids.new_lower) / 2
+    is_lower = ((y - middle) * frame.half_px + 0.5).clamp(0, 1)[:, None]
+    skin = upper_skin + is_lower * (lower_skin - upper_skin)
+
+    # A closing lid covers the eyeball, which stays; an eye opened wider than the picture's is
+    # stretched with it.
+    stays = ((1 - opening) / 0.5).clamp(0, 1)
+    with_lids = lids.lower + (y - lids.new_lower) / opening.clamp_min(1)
+    ball_y = with_lids + stays * (y - with_lids)
+    ball_y = ball_y - shift[:, 1, None, None] * (1 - x * x).clamp_min(0)
+    rim = 0.08 * height
+    ball_y = torch.where(
+        shift[:, 1, None, None].abs() > 1e-4,
+        torch.minimum(
+            torch.maximum(ball_y, torch.minimum(lids.upper + rim, y)),
+            torch.maximum(lids.lower - rim, y),
+        ),
+        ball_y,
+    )
+    ball = sample(image, frame.to_pixels(_shifted(x, shift[:, 0]), ball_y))
+    cover = between(y, lids.new_upper, lids.new_lower, frame.half_px)
+    cover = cover * (x.abs() < 1)
+    return skin + cover[:, None] * (ball - skin)
+
+
+def _shifted(x: Tensor, shift: Tensor) -> Tensor:
+    """Shift the iris rigidly along the eye; the white beside it gives way to the corners."""
+    move = shift[:, None, None]
+    centre_free = (1 - _IRIS_HALF) - 0.02
+    move = move.clamp(-centre_free, centre_free)
+    left_of, right_of = -_IRIS_HALF + move, _IRIS_HALF + move
+    left = -1 + (x + 1) * (1 - _IRIS_HALF) / (left_of + 1)
+    right = 1 - (1 - x) * (1 - _IRIS_HALF) / (1 - right_of)
+    moved = torch.where(x < left_of, left, torch.where(x > right_of, right, x - move))
+    return torch.where(x.abs() < 1, moved, x)
+
+
+def _fade(share: Tensor) -> Tensor:
+    """Fall from 1 to 0 as ``share`` goes from 0 to 1, flat at both ends."""
+    share = share.clamp(0, 1)
+    return 1 - share * share * (3 - 2 * share)
