@@ -24,3 +24,6 @@ $1: FORCE
 	  printf '%s\n' $$(call quote,$2) > $$(call quote,$$@)
 endef
 remember = $(eval $(call remember_rule,$1,$2))
+
+# Several runs share the cores under -j: threads that spin while they wait would starve them.
+export OMP_WAIT_POLICY ?= PASSIVE

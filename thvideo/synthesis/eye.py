@@ -10,7 +10,7 @@ from thvideo.synthesis.openings import Frame, Lids, between
 _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
 
 #: A closing lid takes its skin from this far outside its line, in heights of the open eye.
-_LID_MARGIN = 0.16
+_LID_MARGIN = 0.2
 
 #: Keeps ratios of heights calm where both vanish, at the corners; in half eye widths.
 _NO_HEIGHT = 0.02

@@ -19,6 +19,7 @@ from thvideo.imaging.warp import (
     spline_flow,
     upsample_flow,
 )
+from thvideo.landmarks import schema
 from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, fit_pose, project
@@ -123,13 +124,15 @@ class WarpGenerator:
             smooth = np.concatenate([_settled(strength[a:b]) for a, b in pairwise(edges)])
             held = np.flatnonzero(smooth < 1)
             # A little less motion folds less, nearly always: what still does is held back more.
-            tried = self.source + smooth[held, None, None] * (points[held] - self.source)
+            tried = self._held(points[held], smooth[held])
             folded = held[self._fold_shares_of(tried) > 0]
             if len(folded) == 0:
                 break
             strength[folded] = 0.75 * smooth[folded]
         strength = smooth
-        settled: F64Array = self.source + strength[:, None, None] * (points - self.source)
+        held = np.flatnonzero(strength < 1)
+        settled = points.copy()
+        settled[held] = self._held(points[held], strength[held])
         return settled
 
     def generate(self, points: F64Array) -> U8Array:
@@ -173,6 +176,21 @@ class WarpGenerator:
             shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
         return shares
 
+    def _held(self, points: F64Array, strength: F64Array) -> F64Array:
+        """Weaken frames ``[T, 70, 2]`` by strengths ``[T]``: mouth first, then pose, never lids.
+
+        Wide mouths fold far more often than turned heads, and lids and irises not at all: they
+        are not part of the spline, and a blink that stays half open is seen at once.
+        """
+        if len(points) == 0:
+            return points
+        rigid = project(self.face, fit_pose(points, self.face))
+        weaker = np.repeat(strength[:, None, None], schema.N_POINTS, axis=1)
+        weaker[:, 36:48] = weaker[:, schema.IRISES] = 1.0
+        pose = 1 - (1 - strength[:, None, None]) ** 2
+        held: F64Array = self.source + pose * (rigid - self.source) + weaker * (points - rigid)
+        return held
+
     def _fold_shares_of(self, points: F64Array) -> F64Array:
         shares = [
             self.fold_shares(points[i : i + _FOLD_BATCH])
@@ -187,7 +205,7 @@ class WarpGenerator:
             if len(folded) == 0:
                 break
             strength[folded] = weaker
-            held = self.source + weaker * (points[folded] - self.source)
+            held = self._held(points[folded], np.full(len(folded), weaker))
             folded = folded[self._fold_shares_of(held) > 0]
         return strength
 

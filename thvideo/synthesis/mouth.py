@@ -58,7 +58,7 @@ def mouth_colours(image: Tensor, source: Tensor) -> MouthColours:
     cheeks = sample(image, _between(source[[1, 15]], source[[28, 33]])[None])[0].flatten(1)
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
-    white = 0.35 * brightest.mean() + 0.65 * brightest
+    white = 0.2 * brightest.mean() + 0.8 * brightest
     teeth = white * (1.02 * light.median() / white.mean()).clamp(max=1)
     return MouthColours(0.75 * dark + 0.10 * lips, 0.5 * dark + 0.33 * lips, teeth)
 
