@@ -110,15 +110,6 @@ def test_the_picture_moves_where_the_face_is_and_rests_elsewhere(
         assert np.percentile(change[outside], 99) <= 12
 
 
-def test_batches_of_one_and_of_seven_give_the_same_pixels(reenact: Runner, tmp_path: Path) -> None:
-    crops = []
-    for size in (1, 7):
-        workspace = tmp_path / f"ws{size}"
-        reenact(tmp_path / f"{size}.mp4", workspace=workspace, resources=Resources(batch_size=size))
-        crops.append(frames_of(artifact_file(workspace, "reenact", "crops-000000-000048.mkv")))
-    assert np.abs(crops[0].astype(np.int16) - crops[1]).max() <= 1
-
-
 def test_chunks_do_not_change_the_result(reenact: Runner, tmp_path: Path) -> None:
     reenact(tmp_path / "whole.mp4", workspace=tmp_path / "a")
     reenact(tmp_path / "parts.mp4", workspace=tmp_path / "b", resources=Resources(chunk_frames=17))

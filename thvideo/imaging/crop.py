@@ -16,10 +16,10 @@ from thvideo.shapes import F64Array, U8Array, check_shape
 
 # The crop's side over the face's height from brows to chin. The training clips have 2.27; the
 # rest is room for the head to move before it meets the fixed border of the warp.
-FACE_SCALE = 2.4
+FACE_SCALE = 2.8
 # How far the crop's centre lies above the middle of the face points, in face heights: hair
 # needs more room than the neck (0.2 in the training clips).
-FACE_LIFT = 0.2
+FACE_LIFT = 0.26
 # A crop for several sets of points leaves this much room around all of them.
 UNION_SCALE = 1.6
 

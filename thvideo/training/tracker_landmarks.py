@@ -205,12 +205,14 @@ def landmark_loss(net: nn.Module, batch: Batch, progress: float) -> tuple[Tensor
     per_point = (0.35 * surprise + 0.65 * distance) * inside
     place = (per_point.mean(1) * trust).sum()
     known = functional.binary_cross_entropy_with_logits(face, there.float() * 0.98 + 0.01)
+    if not len(points):
+        return 0.5 * known, {"face": float(known.detach())}
     stats = {
         "error": float(error.mean()),
         "median": float(error.median()),
         "ce": float(surprise.detach().mean()),
         "face": float(known.detach()),
-        "trusted": float((trust > 0.5 * trust.max()).float().mean()),
+        "distrusted": float((error > WRONG_LABEL).float().mean()),
     }
     return place + 0.5 * known, stats
 

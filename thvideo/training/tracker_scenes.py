@@ -13,7 +13,7 @@ from thvideo.training.tracker_data import Face, FaceSampler
 
 CANVAS_PX = 256
 SMALLEST_PX, LARGEST_PX = 15.0, 250.0
-EMPTY_SHARE = 0.2
+EMPTY_SHARE = 0.25
 MAX_FACES = 5
 
 
@@ -144,9 +144,9 @@ class SceneMaker:
         """A face-free canvas `[256, 256, 3]`."""
         rng = self._rng
         kind = rng.random()
-        if kind < 0.25:
+        if kind < 0.15:
             return texture(CANVAS_PX, CANVAS_PX, rng)
-        if kind < 0.55 or not self._empty:
+        if kind < 0.38 or not self._empty:
             picture = covered(self._sampler.draw(rng), rng)
         else:
             picture = self._empty[rng.integers(len(self._empty))]

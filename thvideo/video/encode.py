@@ -31,8 +31,6 @@ _EXACT = "bicubic+accurate_rnd+full_chroma_inp"
 _VP9_CRF_ABOVE_H264 = 4
 # How much sound before the picture an edit list may hide before it is left out of the file.
 _HIDDEN_SOUND_S = Fraction(1, 5)
-# Codecs whose priming Matroska notes (CodecDelay).
-_NOTED_PRIMING = frozenset({"opus", "vorbis"})
 _MATROSKA_TICK_S = Fraction(1, 1000)
 
 
@@ -197,8 +195,8 @@ def _sound(sound: Sound, times: FrameTimes, container: Container) -> tuple[Any, 
     """Return the sound's stream, shifted to the video's clock, and its output options.
 
     A copy keeps whole packets. mp4 and mov hide what lies before the first frame with an edit
-    list; mkv and webm cannot, so there packets that begin before the first frame are left out,
-    unless the container itself notes the codec's priming. The end is cut after the packet that
+    list; mkv and webm can only note a codec's priming (CodecDelay), so there packets of sound that
+    was heard before the first frame are left out. The end is cut after the packet that
     reaches the video's end. What is encoded is cut to the sample at both ends, and silence fills
     what is missing at the start and in holes.
     """
@@ -207,7 +205,7 @@ def _sound(sound: Sound, times: FrameTimes, container: Container) -> tuple[Any, 
         if container in ("mp4", "mov"):
             is_hidden = sound.offset - sound.lead > -_HIDDEN_SOUND_S
         else:
-            is_hidden = sound.codec in _NOTED_PRIMING and sound.offset > -_MATROSKA_TICK_S
+            is_hidden = sound.offset > -_MATROSKA_TICK_S
         if sound.offset - sound.lead < 0 and not is_hidden:
             shift["ss"] = seconds_text(sound.zero)
         return media_input(sound.path, **shift)["a:0"], {"c:a": "copy"}
