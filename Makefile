@@ -20,6 +20,7 @@ $(VENV)/.thvideo: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## animate the example painting with the example driver
+	@mkdir -p demo
 	$(BIN)/thvideo reenact --source examples/painting.jpg --driver examples/driver.mp4 -o demo/painting.mp4 --workspace demo/workspace
 	@echo "The video is at $(CURDIR)/demo/painting.mp4"
 
