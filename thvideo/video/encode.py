@@ -158,11 +158,6 @@ def is_heard(sound: Sound, times: FrameTimes) -> bool:
     return sound.offset < times.duration and sound.offset + sound.duration > 0
 
 
-def is_sound_copied(sound: Sound, container: Container) -> bool:
-    """Whether ``join_arguments`` copies the sound rather than encode it."""
-    return is_copied(sound.codec, container)
-
-
 def chunk_list_input() -> Any:
     """Return the input that reads the list of chunks (see ``chunk_list``) from standard input."""
     return pipe_input(format="concat", safe=0, copyts=None)
