@@ -15,11 +15,16 @@ import cv2
 import numpy as np
 
 from thvideo.errors import InputError
+from thvideo.landmarks.schema import LEFT_LIDS, RIGHT_LIDS, outer_eye_distance
 from thvideo.shapes import F32Array, U8Array
 
 POINT_UNIT_PX = 1 / 16
 # The inset picture of synthetic clips lies in this corner (fractions of the crop).
 INSET_HEIGHT, INSET_WIDTH = 0.28, 0.28
+LID_PAIRS = (*RIGHT_LIDS, *LEFT_LIDS)
+LIDS_AND_LIPS = slice(36, 68)
+# An eye opened less than this share of the clip's median opening is closed or closing.
+CLOSED_SHARE = 0.55
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,13 @@ class Face:
         picture: `[H, W, 3]` RGB.
         points: `[70, 2]` pixels.
         group: person or picture name; sampling draws groups, then faces.
+        closed: whether it is a clip's frame with closed or closing eyes.
     """
 
     picture: U8Array
     points: F32Array
     group: str
+    closed: bool = False
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -69,32 +76,39 @@ def read_portraits(root: Path, split: Literal["train", "val"]) -> list[Face]:
     return faces
 
 
-def read_clips(root: Path, split: Literal["train", "val"], step: int) -> list[Face]:
-    """Every `step`-th frame of a split's clips, with labels averaged over three frames."""
+def read_clips(
+    root: Path, split: Literal["train", "val"], step: int, *, keep_blinks: bool = False
+) -> list[Face]:
+    """Every `step`-th frame of a split's clips, with steadied labels, and all blinks if wanted."""
     faces: list[Face] = []
     for row in read_table(root / "clips.tsv"):
         if row["split"] == split:
-            faces.extend(_read_clip(root / "clips" / row["clip"], row, step))
+            faces.extend(_read_clip(root / "clips" / row["clip"], row, step, keep_blinks))
     return faces
 
 
-def _read_clip(stem: Path, row: dict[str, str], step: int) -> Iterator[Face]:
+def _read_clip(stem: Path, row: dict[str, str], step: int, keep_blinks: bool) -> Iterator[Face]:
     labels = np.load(stem.with_suffix(".npz"), allow_pickle=False)["points"]
     points = labels.astype(np.float32) * POINT_UNIT_PX
     # The labeller trembles from frame to frame; neighbours halve that.
     padded = np.concatenate([points[:1], points, points[-1:]])
-    points = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    steady = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    # Lids and lips are faster than that: averaged, no eye would ever close.
+    steady[:, LIDS_AND_LIPS] = points[:, LIDS_AND_LIPS]
+    points = steady
+    opening = eye_opening(points)
+    closed = opening < CLOSED_SHARE * np.median(opening)
     capture = cv2.VideoCapture(str(stem.with_suffix(".mp4")))
     try:
         for index in range(len(points)):
             if not capture.grab():
                 break
-            if index % step:
+            if index % step and not (keep_blinks and closed[index]):
                 continue
             rgb = np.asarray(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB), np.uint8)
             if row["kind"] == "synthetic":
                 cover_inset(rgb)
-            yield Face(rgb, points[index], row["identity"])
+            yield Face(rgb, points[index], row["identity"], bool(closed[index]))
     finally:
         capture.release()
 
@@ -130,15 +144,19 @@ class FaceSampler:
         clips: frames of clips.
         portraits: single pictures.
         portrait_share: chance of a portrait.
+        blink_share: chance that a person's frame is one with closed eyes.
     """
 
     def __init__(
-        self, clips: list[Face], portraits: list[Face], portrait_share: float = 0.4
+        self,
+        clips: list[Face],
+        portraits: list[Face],
+        portrait_share: float = 0.4,
+        blink_share: float = 0.3,
     ) -> None:
-        people: dict[str, list[Face]] = {}
-        for face in clips:
-            people.setdefault(face.group, []).append(face)
-        self._people = [people[name] for name in sorted(people)]
+        self._people = _by_person(clips)
+        self._blinking = _by_person([face for face in clips if face.closed])
+        self._blink_share = blink_share if self._blinking else 0.0
         self._portraits = portraits
         self._share = portrait_share if clips else 1.0
         if not portraits:
@@ -148,5 +166,20 @@ class FaceSampler:
         """One face."""
         if rng.random() < self._share:
             return self._portraits[rng.integers(len(self._portraits))]
-        frames = self._people[rng.integers(len(self._people))]
+        people = self._blinking if rng.random() < self._blink_share else self._people
+        frames = people[rng.integers(len(people))]
         return frames[rng.integers(len(frames))]
+
+
+def _by_person(clips: list[Face]) -> list[list[Face]]:
+    people: dict[str, list[Face]] = {}
+    for face in clips:
+        people.setdefault(face.group, []).append(face)
+    return [people[name] for name in sorted(people)]
+
+
+def eye_opening(points: F32Array) -> F32Array:
+    """Mean distance of upper and lower lids over the outer-eye distance, `[T]` of `[T, 70, 2]`."""
+    upper, lower = zip(*LID_PAIRS, strict=True)
+    gaps = np.linalg.norm(points[:, list(upper)] - points[:, list(lower)], axis=-1)
+    return np.asarray(gaps.mean(1) / outer_eye_distance(points), np.float32)

@@ -1,0 +1,80 @@
+"""Feeding a consumer beside."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from thvideo.shapes import U8Array
+from thvideo.stages.streaming import chunk_bounds, fed
+
+
+def batches(n_batches: int, size: int = 3) -> Iterator[U8Array]:
+    for index in range(n_batches):
+        yield np.full((size, 1, 1, 3), index, np.uint8)
+
+
+def test_chunks_cover_every_frame_once() -> None:
+    assert chunk_bounds(10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert chunk_bounds(8, 4) == [(0, 4), (4, 8)]
+    assert chunk_bounds(1, 250) == [(0, 1)]
+
+
+def test_every_batch_arrives_in_order_before_the_end() -> None:
+    seen: list[int] = []
+
+    def consume(arriving: Iterator[U8Array]) -> None:
+        for batch in arriving:
+            time.sleep(0.001)
+            seen.append(int(batch[0, 0, 0, 0]))
+
+    assert list(fed(consume, batches(20))) == list(range(3, 61, 3))
+    assert seen == list(range(20))
+
+
+def test_a_failure_of_the_consumer_ends_the_feeding_with_its_own_error() -> None:
+    def consume(arriving: Iterator[U8Array]) -> None:
+        next(arriving)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        list(fed(consume, batches(1000)))
+
+
+def test_a_failure_while_making_batches_stops_the_consumer() -> None:
+    ended = threading.Event()
+
+    def consume(arriving: Iterator[U8Array]) -> None:
+        try:
+            for _ in arriving:
+                pass
+        finally:
+            ended.set()
+
+    def failing() -> Iterator[U8Array]:
+        yield from batches(2)
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(fed(consume, failing()))
+    assert ended.is_set()
+
+
+def test_whoever_stops_listening_stops_the_consumer_before_it_is_done() -> None:
+    outcome: list[str] = []
+
+    def consume(arriving: Iterator[U8Array]) -> None:
+        try:
+            for _ in arriving:
+                pass
+            outcome.append("finished")
+        except BaseException:
+            outcome.append("abandoned")
+            raise
+
+    feeding = fed(consume, batches(1000))
+    next(feeding)
+    feeding.close()  # type: ignore[attr-defined]
+    assert outcome == ["abandoned"]
