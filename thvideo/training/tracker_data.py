@@ -96,7 +96,7 @@ def _read_clip(stem: Path, row: dict[str, str], step: int, keep_blinks: bool) ->
     # Lids and lips are faster than that: averaged, no eye would ever close.
     steady[:, LIDS_AND_LIPS] = points[:, LIDS_AND_LIPS]
     points = steady
-    opening = eye_opening(points)
+    opening = eye_opening(points.astype(np.float32))
     closed = opening < CLOSED_SHARE * np.median(opening)
     capture = cv2.VideoCapture(str(stem.with_suffix(".mp4")))
     try:
