@@ -215,6 +215,7 @@ class OutOfMemoryError(RuntimeError):
     [
         (OSError(errno.ENOSPC, "No space left on device"), WorkspaceError, "pass --workspace DIR"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), WorkspaceError, "free some space"),
+        (OSError(errno.EFBIG, "File too large"), WorkspaceError, "free some space"),
         (StageError("ffmpeg: out.mp4: No space left on device"), WorkspaceError, "free some space"),
         (MemoryError(), DeviceError, "--batch-size"),
         (OutOfMemoryError("CUDA out of memory"), DeviceError, "--batch-size"),

@@ -206,6 +206,16 @@ def test_a_file_that_was_cut_off_says_where(make: Make, tmp_path: Path, name: st
     assert caught.value.hint
 
 
+def test_even_a_short_loss_is_told_when_bytes_are_missing(make: Make, tmp_path: Path) -> None:
+    noise = "testsrc2=s=160x120:r=25:d=0.6,noise=alls=40:allf=t"
+    whole = make("a.mp4", "-movflags", "+faststart", video=noise)
+    part = tmp_path / "part.mp4"
+    data = whole.read_bytes()
+    part.write_bytes(data[: len(data) * 7 // 10])
+    with pytest.raises(InputError, match=r"ends at frame \d+ \(0\.\d\d s of 0\.60 s\)"):
+        scanned(part)
+
+
 def test_sound_that_is_longer_than_the_picture_is_no_damage(make: Make) -> None:
     path = make("a.mp4", video="testsrc2=s=64x48:r=25:d=1", audio="sine=d=5")
     assert scanned(path).times.n_frames == 25

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from thvideo.errors import DeviceError
+from thvideo.errors import DeviceError, UsageError
 from thvideo.landmarks.face_crop import apply_affine, crop_matrix, invert_affine, warp_crop
-from thvideo.landmarks.tracker import box_from_detection
+from thvideo.landmarks.schema import outer_eye_distance
+from thvideo.landmarks.tracker import box_from_detection, box_from_points
 from thvideo.models.detector import MULTIPLE_PX, DetectorNet, pick_peaks
 from thvideo.models.landmark_net import (
     CROP_PX,
@@ -31,9 +32,9 @@ DETECTOR_WEIGHT, LANDMARK_WEIGHT = "tracker_detector", "tracker_landmarks"
 DETECTION_PX = 320
 # Where the usual size finds nothing: a face that fills the picture, then a very small one.
 SECOND_LOOKS_PX = (176, 640)
-# Detector scores from which a find is looked at, and scores (detector and landmark network
-# together) from which it is a face.
-CANDIDATE_SCORE, FACE_SCORE = 0.25, 0.5
+# Detector scores from which a find is looked at, and scores of both networks together from which
+# it is a face: between the weakest of 354 faces and the strongest of 32 pictures without one.
+CANDIDATE_SCORE, FACE_SCORE = 0.25, 0.55
 _DETECT_BATCH, _CROP_BATCH = 8, 32
 
 
@@ -49,6 +50,7 @@ class BundledTracker:
 
     Raises:
         DeviceError: the device is not there.
+        UsageError: the precision is unknown.
         InputError: the weights are not there.
     """
 
@@ -120,9 +122,14 @@ class BundledTracker:
     def _confirmed(self, frame: U8Array, candidates: F32Array) -> F32Array:
         if not len(candidates):
             return candidates
+        # A face's landmarks stay where they are when the network looks again from them; a
+        # cup's or a cell's do not.
         repeated = np.broadcast_to(frame, (len(candidates), *frame.shape))
-        _, face = self.landmarks(repeated, box_from_detection(candidates))
-        candidates[:, 4] = np.sqrt(candidates[:, 4] * face)
+        rough, face = self.landmarks(repeated, box_from_detection(candidates))
+        fine, again = self.landmarks(repeated, box_from_points(rough))
+        moved = np.linalg.norm(fine - rough, axis=-1).mean(1) / outer_eye_distance(fine)
+        score = np.cbrt(candidates[:, 4] * face * again) - moved
+        candidates[:, 4] = np.nan_to_num(score, nan=0.0).clip(0, 1)
         kept = candidates[candidates[:, 4] >= FACE_SCORE]
         return np.asarray(kept[np.argsort(-kept[:, 4], kind="stable")], np.float32)
 
@@ -184,6 +191,8 @@ def _dtype_for(device: torch.device, precision: Precision) -> torch.dtype:
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
+    if precision != "auto":
+        raise UsageError(f"the precision {precision!r} is unknown", hint="use auto, fp32 or bf16")
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return torch.float32

@@ -133,10 +133,14 @@ def _check_whole(path: Path, info: VideoInfo, times: FrameTimes, log: list[str])
     if not declared:
         return
     end_s = times.duration_s
-    tolerance = max(_MISSING_S, _MISSING_SHARE * declared)
+    is_cut_off = any(_CUT_OFF.search(line) for line in log)
+    if is_cut_off:
+        # ffmpeg itself says that bytes are missing: one frame is forgiven, for rounding.
+        tolerance = end_s / times.n_frames
+    else:
+        tolerance = max(_MISSING_S, _MISSING_SHARE * declared)
     if end_s >= declared - tolerance:
         return
-    is_cut_off = any(_CUT_OFF.search(line) for line in log)
     if not is_cut_off:
         # Longer sound or subtitles are no fault of the picture.
         if info.n_other_streams:
