@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.expression import measure, person_shape, single_shape
+from thvideo.landmarks.expression import blocks, measure, person_shape, single_shape
 from thvideo.landmarks.move import AdaptSettings, move_brows, move_eyes, move_mouth, soft_limit
 from thvideo.landmarks.pose import Pose, angles_deg, project, rotation_from_angles
 from thvideo.landmarks.rest import (
@@ -71,11 +71,15 @@ def adapt(
     source_face, source_pose = single_shape(source)
 
     pose = _move_head(driver_pose, rest, source_pose, settings, cuts)
-    faces = np.repeat(source_face[None], len(driver), axis=0)
-    move_brows(faces, expression, at_rest, settings.brows)
-    move_mouth(faces, expression, at_rest, driver_face, settings)
-    move_eyes(faces, source_face, expression, at_rest, settings)
-    return project(faces, pose)
+    adapted = np.empty_like(driver)
+    for part in blocks(len(driver)):
+        moved = expression.part(part)
+        faces = np.repeat(source_face[None], len(moved.offsets), axis=0)
+        move_brows(faces, moved, at_rest, settings.brows)
+        move_mouth(faces, moved, at_rest, driver_face, settings)
+        move_eyes(faces, source_face, moved, at_rest, settings)
+        adapted[part] = project(faces, pose.part(part))
+    return adapted
 
 
 def _move_head(

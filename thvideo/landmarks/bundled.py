@@ -149,7 +149,8 @@ class BundledTracker:
         net = fold_norms(net.eval())
         net.load_state_dict({name: value.float() for name, value in load_file(path).items()})
         moved = net.to(self._device, self._dtype)
-        return moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        last: nn.Module = moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return last
 
 
 def letterbox(frame: U8Array, longest_px: int) -> tuple[U8Array, float]:

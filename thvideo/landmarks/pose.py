@@ -63,8 +63,11 @@ class Pose:
 
     def at(self, index: int) -> "Pose":
         """Return the pose of one frame, still with its leading axis."""
-        chosen = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
-        return Pose(self.rotation[chosen], self.scale[chosen], self.translation[chosen])
+        return self.part(slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None))
+
+    def part(self, frames: slice) -> "Pose":
+        """Return the poses of some of the frames."""
+        return Pose(self.rotation[frames], self.scale[frames], self.translation[frames])
 
 
 @lru_cache(maxsize=1)

@@ -134,11 +134,10 @@ def _check_whole(path: Path, info: VideoInfo, times: FrameTimes, log: list[str])
         return
     end_s = times.duration_s
     is_cut_off = any(_CUT_OFF.search(line) for line in log)
+    tolerance = max(_MISSING_S, _MISSING_SHARE * declared)
     if is_cut_off:
         # ffmpeg itself says that bytes are missing: one frame is forgiven, for rounding.
         tolerance = end_s / times.n_frames
-    else:
-        tolerance = max(_MISSING_S, _MISSING_SHARE * declared)
     if end_s >= declared - tolerance:
         return
     if not is_cut_off:
