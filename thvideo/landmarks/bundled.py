@@ -35,6 +35,8 @@ SECOND_LOOKS_PX = (176, 640)
 # Detector scores from which a find is looked at, and scores of both networks together from which
 # it is a face: between the weakest of 354 faces and the strongest of 32 pictures without one.
 CANDIDATE_SCORE, FACE_SCORE = 0.25, 0.55
+# A picture in which nothing was found at the usual size mostly holds nothing.
+SECOND_SCORE = 0.65
 _DETECT_BATCH, _CROP_BATCH = 8, 32
 
 
@@ -79,7 +81,7 @@ class BundledTracker:
         for size_px in SECOND_LOOKS_PX:
             missing = [index for index, boxes in enumerate(found) if not len(boxes)]
             if missing:
-                again = self._look(frames[missing], size_px)
+                again = self._look(frames[missing], size_px, SECOND_SCORE)
                 for index, boxes in zip(missing, again, strict=True):
                     found[index] = boxes
         return found
@@ -105,7 +107,9 @@ class BundledTracker:
             confidence[rows] = face
         return points, confidence
 
-    def _look(self, frames: U8Array, longest_px: int) -> list[F32Array]:
+    def _look(
+        self, frames: U8Array, longest_px: int, least_score: float = FACE_SCORE
+    ) -> list[F32Array]:
         """Detect at one scale and keep what the landmark network confirms."""
         found: list[F32Array] = []
         for rows in _groups(np.arange(len(frames)), _DETECT_BATCH):
@@ -116,7 +120,8 @@ class BundledTracker:
             for row, peak, (_, scale) in zip(rows, peaks, pairs, strict=True):
                 candidates = peak.cpu().numpy().astype(np.float32)
                 candidates[:, :4] = (candidates[:, :4] + 0.5) / scale - 0.5
-                found.append(self._confirmed(frames[row], candidates))
+                confirmed = self._confirmed(frames[row], candidates)
+                found.append(confirmed[confirmed[:, 4] >= least_score])
         return found
 
     def _confirmed(self, frame: U8Array, candidates: F32Array) -> F32Array:
@@ -130,8 +135,7 @@ class BundledTracker:
         moved = np.linalg.norm(fine - rough, axis=-1).mean(1) / outer_eye_distance(fine)
         score = np.cbrt(candidates[:, 4] * face * again) - moved
         candidates[:, 4] = np.nan_to_num(score, nan=0.0).clip(0, 1)
-        kept = candidates[candidates[:, 4] >= FACE_SCORE]
-        return np.asarray(kept[np.argsort(-kept[:, 4], kind="stable")], np.float32)
+        return np.asarray(candidates[np.argsort(-candidates[:, 4], kind="stable")], np.float32)
 
     def _place(self, crops: U8Array) -> tuple[F32Array, F32Array]:
         """Points in crop pixels and face probability of crops `[B, 128, 128, 3]`."""
