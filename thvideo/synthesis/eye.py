@@ -9,8 +9,12 @@ from thvideo.synthesis.openings import Frame, Lids, between
 #: How far above and below a moving lid the skin gives way, in half eye widths.
 _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
 
-#: A closing lid takes its skin from this far outside its line, in heights of the open eye.
-_LID_MARGIN = 0.2
+#: A closing lid takes its colours from this far outside its line, in heights of the open eye:
+#: beyond the lashes, short of the brow's shadow.
+_LID_MARGIN = 0.3
+
+#: The lash line on a closed eye: half its width in half eye widths, and how dark it is.
+_LASH_HALF, _LASH = 0.07, 0.7
 
 #: Keeps ratios of heights calm where both vanish, at the corners; in half eye widths.
 _NO_HEIGHT = 0.02
@@ -34,21 +38,9 @@ def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
     x, y = lids.x, lids.y
     height, new_height = lids.lower - lids.upper, lids.new_lower - lids.new_upper
     opening = (new_height + _NO_HEIGHT) / (height + _NO_HEIGHT)
-    # Lid lines are never exact: a closing lid starts a little outside them, or the eyeball's edge
-    # would be smeared over it.
-    closed = (1 - opening).clamp(0, 1) * height
-    lid_up, lid_low = lids.upper - _LID_MARGIN * closed, lids.lower + _LID_MARGIN / 2 * closed
-    move_up, move_low = lid_up - lids.new_upper, lid_low - lids.new_lower
-    above = (lids.new_upper - y) / (_SKIN_ABOVE + move_up.abs())
-    below = (y - lids.new_lower) / (_SKIN_BELOW + move_low.abs())
-    # Inside the opening the skin layer only fills half-covered pixels: it stops at the edge.
-    skin_up = torch.where(above < 0, lid_up, y + move_up * _fade(above))
-    skin_low = torch.where(below < 0, lid_low, y + move_low * _fade(below))
-    upper_skin = sample(image, frame.to_pixels(x, skin_up))
-    lower_skin = sample(image, frame.to_pixels(x, skin_low))
-    middle = (lids.new_upper + lids.new_lower) / 2
-    is_lower = ((y - middle) * frame.half_px + 0.5).clamp(0, 1)[:, None]
-    skin = upper_skin + is_lower * (lower_skin - upper_skin)
+    closed = (1 - opening).clamp(0, 1)
+    skin = _slid_skin(image, frame, lids)
+    skin = skin + (closed > 0)[:, None] * (_lid_skin(image, frame, lids, closed) - skin)
 
     # A closing lid covers the eyeball, which stays; an eye opened wider than the picture's is
     # stretched with it.
@@ -69,6 +61,55 @@ def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
     cover = between(y, lids.new_upper, lids.new_lower, frame.half_px)
     cover = cover * (x.abs() < 1)
     return skin + cover[:, None] * (ball - skin)
+
+
+def _slid_skin(image: Tensor, frame: Frame, lids: Lids) -> Tensor:
+    """Move the skin along with the lids of an eye that opens wider than the picture's."""
+    x, y = lids.x, lids.y
+    move_up = (lids.upper - lids.new_upper).clamp_min(0)
+    move_low = (lids.lower - lids.new_lower).clamp_max(0)
+    above = (lids.new_upper - y) / (_SKIN_ABOVE + move_up.abs())
+    below = (y - lids.new_lower) / (_SKIN_BELOW + move_low.abs())
+    # Inside the opening the skin layer only fills half-covered pixels: it stops at the edge.
+    skin_up = torch.where(above < 0, lids.upper, y + move_up * _fade(above))
+    skin_low = torch.where(below < 0, lids.lower, y + move_low * _fade(below))
+    upper_skin = sample(image, frame.to_pixels(x, skin_up))
+    lower_skin = sample(image, frame.to_pixels(x, skin_low))
+    middle = (lids.new_upper + lids.new_lower) / 2
+    is_lower = ((y - middle) * frame.half_px + 0.5).clamp(0, 1)[:, None]
+    return upper_skin + is_lower * (lower_skin - upper_skin)
+
+
+def _lid_skin(image: Tensor, frame: Frame, lids: Lids, closed: Tensor) -> Tensor:
+    """Grow a lid over a closing eye, from the colours above and below it.
+
+    Skin that slid down instead would bring the shadow under the brow along.
+    """
+    x, y = lids.x, lids.y
+    height = (lids.lower - lids.upper).clamp_min(0)
+    ripe = (3 * closed).clamp(0, 1)
+    margin = ripe * (_LID_MARGIN * height + _NO_HEIGHT)
+    top, bottom = lids.upper - margin, lids.lower + margin
+    share = ((y - top) / (bottom - top).clamp_min(1e-3)).clamp(0, 1)
+    above, below = (_around(image, frame, x, line) for line in (top, bottom))
+    grown = above + (share * share * (3 - 2 * share))[:, None] * (below - above)
+    lash = sample(image, frame.to_pixels(x, lids.upper))
+    line = torch.exp(-(((y - lids.new_upper) / _LASH_HALF) ** 2)) * ripe * _LASH
+    grown = grown + line[:, None] * (torch.minimum(lash, grown) - grown)
+    still = sample(image, frame.to_pixels(x, y))
+    ramp = (0.5 * margin).clamp_min(1e-3)
+    inside = _fade(1 - (y - top) / ramp) * _fade(1 - (bottom - y) / ramp) * (x.abs() < 1)
+    return still + inside[:, None] * (grown - still)
+
+
+def _around(image: Tensor, frame: Frame, x: Tensor, y: Tensor) -> Tensor:
+    """Average the picture around a line, so that a lash or a crease makes no streak."""
+    spots = [(dx, dy) for dx in (-0.3, -0.15, 0.0, 0.15, 0.3) for dy in (-0.06, 0.06)]
+    total = sum(
+        (sample(image, frame.to_pixels((x + dx).clamp(-1, 1), y + dy)) for dx, dy in spots),
+        start=torch.zeros((), device=image.device),
+    )
+    return total / len(spots)
 
 
 def _shifted(x: Tensor, shift: Tensor) -> Tensor:
