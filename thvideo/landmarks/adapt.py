@@ -19,7 +19,7 @@ from thvideo.landmarks.rest import (
     most_neutral,
     resting_place,
 )
-from thvideo.shapes import F64Array
+from thvideo.shapes import F32Array, F64Array
 
 __all__ = ["MAX_GROWTH", "MAX_SHIFT", "MAX_TURN_DEG", "AdaptSettings", "adapt"]
 
@@ -39,7 +39,7 @@ MAX_GROWTH = 0.10
 
 
 def adapt(
-    driver: F64Array,
+    driver: F64Array | F32Array,
     source: F64Array,
     settings: AdaptSettings | None = None,
     *,
@@ -61,18 +61,19 @@ def adapt(
         ValueError: A shape is wrong or a point is not finite.
     """
     settings = AdaptSettings() if settings is None else settings
-    driver, source = finite_landmarks(driver), finite_landmarks(source[None])[0]
-    if len(driver) == 0:
+    known, source = finite_landmarks(driver), finite_landmarks(source[None])[0]
+    if len(known) == 0:
         return np.zeros((0, schema.N_POINTS, 2))
-    driver_face, driver_pose = person_shape(driver)
-    expression = measure(driver, driver_face, driver_pose)
-    rest = most_neutral(driver, driver_pose, expression)
-    at_rest = expression_at_rest(driver, driver_face, driver_pose, expression)
+    driver_face, driver_pose = person_shape(known)
+    expression = measure(known, driver_face, driver_pose)
+    rest = most_neutral(known, driver_pose, expression)
+    at_rest = expression_at_rest(known, driver_face, driver_pose, expression)
     source_face, source_pose = single_shape(source)
 
     pose = _move_head(driver_pose, rest, source_pose, settings, cuts)
-    adapted = np.empty_like(driver)
-    for part in blocks(len(driver)):
+    # What is known of a block is not needed any more once it is moved: it takes its place.
+    adapted = known
+    for part in blocks(len(adapted)):
         moved = expression.part(part)
         faces = np.repeat(source_face[None], len(moved.offsets), axis=0)
         move_brows(faces, moved, at_rest, settings.brows)

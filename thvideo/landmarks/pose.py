@@ -23,7 +23,7 @@ _N_STEPS = 8
 _ROBUST_WIDTH = 0.03
 
 #: Frames fitted at once, so that a long video does not need one huge array.
-_BLOCK = 2048
+_BLOCK = 256
 
 
 def _rigid_weights() -> F64Array:
@@ -171,14 +171,13 @@ def fit_pose(points: F64Array, shape: F64Array | None = None) -> Pose:
     check_shape(points, "T 70 2")
     model = face_model() if shape is None else shape
     used = np.flatnonzero(RIGID_WEIGHTS)
-    points = np.asarray(points, np.float64)[:, used]
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))[0])
-        raise ValueError(f"landmarks of frame {bad} are not finite")
-    blocks = [
-        _fit_block(points[start : start + _BLOCK], model[used], RIGID_WEIGHTS[used])
-        for start in range(0, len(points), _BLOCK)
-    ]
+    blocks = []
+    for start in range(0, len(points), _BLOCK):
+        block = np.asarray(points[start : start + _BLOCK, used], np.float64)
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=(1, 2)))
+        if len(bad):
+            raise ValueError(f"landmarks of frame {start + int(bad[0])} are not finite")
+        blocks.append(_fit_block(block, model[used], RIGID_WEIGHTS[used]))
     if not blocks:
         return Pose(np.zeros((0, 3, 3)), np.zeros(0), np.zeros((0, 2)))
     return Pose(

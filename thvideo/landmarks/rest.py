@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.expression import EYES, Expression, measure, person_shape
+from thvideo.landmarks.expression import EYES, Expression, blocks, measure, person_shape
 from thvideo.landmarks.pose import Pose, angles_deg, face_model
-from thvideo.shapes import F64Array, check_shape
+from thvideo.shapes import F32Array, F64Array, check_shape
 
 #: Fewer frames than this say nothing about what is usual for the driver.
 _FEW_FRAMES = 12
@@ -32,14 +32,14 @@ def neutral_frame(points: F64Array) -> int:
     return most_neutral(points, pose, measure(points, face, pose))
 
 
-def finite_landmarks(points: F64Array) -> F64Array:
+def finite_landmarks(points: F64Array | F32Array) -> F64Array:
     """Check landmarks ``[T, 70, 2]`` and put unknown irises amid their eyes.
 
     Raises:
         ValueError: The shape is wrong or a point other than an iris is not finite.
     """
     check_shape(points, "T 70 2")
-    points = np.asarray(points, np.float64).copy()
+    points = np.array(points, np.float64)
     finite = np.isfinite(points[:, : schema.N_IBUG_POINTS]).all(axis=(1, 2))
     if not finite.all():
         raise ValueError(f"landmarks of frame {int(np.flatnonzero(~finite)[0])} are not finite")
@@ -55,8 +55,10 @@ def most_neutral(points: F64Array, pose: Pose, expression: Expression) -> int:
     angles = angles_deg(pose.rotation)
     moved = np.zeros(len(points))
     if len(points) > 1:
-        step = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(axis=1)
-        moved[1:] = step / schema.outer_eye_distance(points)[1:]
+        for part in blocks(len(points) - 1):
+            later = points[part.start + 1 : part.stop + 1]
+            step = np.linalg.norm(later - points[part], axis=-1).mean(axis=1)
+            moved[part.start + 1 : part.stop + 1] = step / schema.outer_eye_distance(later)
         moved[0] = moved[1]
     cost = (
         _eyes_cost(expression)

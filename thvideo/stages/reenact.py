@@ -69,7 +69,7 @@ class Reenact:
                 hint="give --driver a video; still pictures are for --source",
             )
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
-        driver = load_tracked(job.inputs["driver"].file("landmarks.npz"))
+        driver = load_tracked(job.inputs["driver"].file("landmarks.npz")).points
         cuts = tracked["cuts"]
         device = choose_device(job.resources.device)
         # A warp draws only the first crop: the picture it returns into is that one's.
@@ -78,8 +78,8 @@ class Reenact:
             self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
         )
         source = identity.landmarks[0].astype(np.float64)
-        adapted = adapt(driver.points.astype(np.float64), source, settings, cuts=cuts)
-        points = generator.settle(adapted, cuts)
+        points = generator.settle(adapt(driver, source, settings, cuts=cuts), cuts)
+        del driver
         with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
             np.savez(file, points=points)
 
