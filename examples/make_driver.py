@@ -139,7 +139,7 @@ def act(points: NDArray[np.float64], opening: Curve, spread: Curve) -> NDArray[n
 
 def find_landmarks(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the landmarks `[70, 2]` of the largest face."""
-    tracker = BundledTracker("cpu", "float32")
+    tracker = BundledTracker("cpu", "fp32")
     box = box_from_detection(detect_carefully(picture, tracker)[0])
     points, _ = landmarks_precisely(picture, box, tracker)
     return points[0].astype(np.float64)

@@ -174,7 +174,8 @@ def test_a_real_batch_of_one_pair_makes_a_video(tmp_path: Path) -> None:
     pair = ("SOURCES=painting.jpg", "DRIVERS=short.mp4", "OPTIONS=--recipe preview --device cpu")
     make(tmp_path, "batch.mk", command, *pair)
     with VideoFileClip(str(tmp_path / "out" / "painting--short.mp4")) as video:
-        assert max(video.size) == 256  # the preview's crop
+        # The preview's crop of 256 pixels, less what lies beyond the painting's edge.
+        assert 224 <= max(video.size) <= 256
         assert video.duration == pytest.approx(0.4, abs=0.05)
         assert video.audio is not None
 
