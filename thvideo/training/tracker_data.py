@@ -1,8 +1,8 @@
 """Labelled faces for training the bundled tracker: reading, sampling and spoiling pictures.
 
-The format on disk: a folder with `clips.tsv`, `clips/NAME.mp4` and `clips/NAME.npz` (`points`
-int16 `[T, 70, 2]`, sixteenths of a pixel), `portraits.tsv`, `portraits/NAME.jpg` and
-`portraits/points.npz` (`[70, 2]` under each name). The tables have a column `split`.
+The format on disk: a dataset of clips (see `dataset`), and beside it `portraits.tsv`,
+`portraits/NAME.jpg` and `portraits/points.npz` (`[70, 2]` under each name). The table of portraits
+has a column `split`, too.
 """
 
 import csv
@@ -17,10 +17,8 @@ import numpy as np
 from thvideo.errors import InputError
 from thvideo.landmarks.schema import LEFT_LIDS, RIGHT_LIDS, outer_eye_distance
 from thvideo.shapes import F32Array, U8Array
+from thvideo.training.dataset import ClipRow, ClipTable, inset_slices, read_frames, read_labels
 
-POINT_UNIT_PX = 1 / 16
-# The inset picture of synthetic clips lies in this corner (fractions of the crop).
-INSET_HEIGHT, INSET_WIDTH = 0.28, 0.28
 LID_PAIRS = (*RIGHT_LIDS, *LEFT_LIDS)
 LIDS_AND_LIPS = slice(36, 68)
 # An eye opened less than this share of the clip's median opening is closed or closing.
@@ -81,36 +79,27 @@ def read_clips(
 ) -> list[Face]:
     """Every `step`-th frame of a split's clips, with steadied labels, and all blinks if wanted."""
     faces: list[Face] = []
-    for row in read_table(root / "clips.tsv"):
-        if row["split"] == split:
-            faces.extend(_read_clip(root / "clips" / row["clip"], row, step, keep_blinks))
+    table = ClipTable(root)
+    for index in table.indices(split):
+        faces.extend(_read_clip(root, table[int(index)], step, keep_blinks))
     return faces
 
 
-def _read_clip(stem: Path, row: dict[str, str], step: int, keep_blinks: bool) -> Iterator[Face]:
-    labels = np.load(stem.with_suffix(".npz"), allow_pickle=False)["points"]
-    points = labels.astype(np.float32) * POINT_UNIT_PX
+def _read_clip(root: Path, row: ClipRow, step: int, keep_blinks: bool) -> Iterator[Face]:
+    points = read_labels(root, row).points
     # The labeller trembles from frame to frame; neighbours halve that.
     padded = np.concatenate([points[:1], points, points[-1:]])
     steady = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
     # Lids and lips are faster than that: averaged, no eye would ever close.
     steady[:, LIDS_AND_LIPS] = points[:, LIDS_AND_LIPS]
-    points = steady
-    opening = eye_opening(points.astype(np.float32))
+    opening = eye_opening(steady)
     closed = opening < CLOSED_SHARE * np.median(opening)
-    capture = cv2.VideoCapture(str(stem.with_suffix(".mp4")))
-    try:
-        for index in range(len(points)):
-            if not capture.grab():
-                break
-            if index % step and not (keep_blinks and closed[index]):
-                continue
-            rgb = np.asarray(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB), np.uint8)
-            if row["kind"] == "synthetic":
-                cover_inset(rgb)
-            yield Face(rgb, points[index], row["identity"], bool(closed[index]))
-    finally:
-        capture.release()
+    wanted = [i for i in range(row.n_frames) if i % step == 0 or (keep_blinks and closed[i])]
+    for index, rgb in zip(wanted, read_frames(root, row, wanted), strict=True):
+        if row.kind == "synthetic":
+            cover_inset(rgb)
+        # A copy, lest one kept frame keep its whole clip in memory.
+        yield Face(rgb.copy(), steady[index], row.identity, bool(closed[index]))
 
 
 def read_pictures(folder: Path, longest_px: int = 480) -> list[U8Array]:
@@ -132,9 +121,9 @@ def read_pictures(folder: Path, longest_px: int = 480) -> list[U8Array]:
 
 def cover_inset(picture: U8Array) -> None:
     """Paint the lower left corner of a synthetic clip's frame over, in place."""
-    height, width = picture.shape[:2]
-    top, right = int(height * (1 - INSET_HEIGHT)), int(width * INSET_WIDTH)
-    picture[top:, :right] = picture[top - 8 : top, :right].mean(axis=(0, 1)).astype(np.uint8)
+    rows, columns = inset_slices(len(picture))
+    above = picture[rows.start - 8 : rows.start, columns]
+    picture[rows, columns] = above.mean(axis=(0, 1)).astype(np.uint8)
 
 
 class FaceSampler:
