@@ -92,7 +92,7 @@ def _read_clip(root: Path, row: ClipRow, step: int, keep_blinks: bool) -> Iterat
     steady = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
     # Lids and lips are faster than that: averaged, no eye would ever close.
     steady[:, LIDS_AND_LIPS] = points[:, LIDS_AND_LIPS]
-    opening = eye_opening(steady)
+    opening = eye_opening(np.asarray(steady, np.float32))
     closed = opening < CLOSED_SHARE * np.median(opening)
     wanted = [i for i in range(row.n_frames) if i % step == 0 or (keep_blinks and closed[i])]
     for index, rgb in zip(wanted, read_frames(root, row, wanted), strict=True):
