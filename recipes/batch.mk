@@ -10,29 +10,15 @@
 #   montage                    the target that shows all results in one grid: OUT/montage.mp4
 #   clean                      remove the results, and nothing else
 
-SOURCES ?=
-DRIVERS ?=
-OUT ?= out
-OPTIONS ?=
-EXT ?= mp4
-THVIDEO ?= thvideo
-PYTHON ?= python3
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 
 include $(HERE)names.mk
-$(call require,SOURCES,a.jpg b.png)
-$(call require,DRIVERS,x.mp4)
-$(call one_word,OUT)
-$(call require_files,$(SOURCES) $(DRIVERS))
 $(call require_stems,SOURCES)
-$(call require_stems,DRIVERS)
 
 result = $(OUT)/$(call stem,$1)--$(call stem,$2).$(EXT)
 RESULTS := $(foreach s,$(SOURCES),$(foreach d,$(DRIVERS),$(call result,$s,$d)))
 
-.PHONY: all montage clean FORCE
-.DELETE_ON_ERROR:
-.DEFAULT_GOAL := all
+.PHONY: montage
 all: $(RESULTS)
 
 define pair

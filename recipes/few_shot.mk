@@ -11,28 +11,14 @@
 #   clean                      remove the results, and nothing else
 
 NAME ?= person
-SOURCES ?=
-DRIVERS ?=
-OUT ?= out
-OPTIONS ?=
-EXT ?= mp4
-THVIDEO ?= thvideo
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 
 include $(HERE)names.mk
-$(call require,SOURCES,front.jpg left.jpg right.jpg)
-$(call require,DRIVERS,x.mp4)
-$(call one_word,OUT)
 $(call one_word,NAME)
-$(call require_files,$(SOURCES) $(DRIVERS))
-$(call require_stems,DRIVERS)
 
 result = $(OUT)/$(NAME)--$(call stem,$1).$(EXT)
 RESULTS := $(foreach d,$(DRIVERS),$(call result,$d))
 
-.PHONY: all clean FORCE
-.DELETE_ON_ERROR:
-.DEFAULT_GOAL := all
 all: $(RESULTS)
 
 define person

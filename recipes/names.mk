@@ -1,4 +1,12 @@
-# Included by batch.mk and few_shot.mk: names of files, and what is wrong with them.
+# Included by batch.mk and few_shot.mk: what they share, above all what can be wrong with names.
+
+SOURCES ?=
+DRIVERS ?=
+OUT ?= out
+OPTIONS ?=
+EXT ?= mp4
+THVIDEO ?= thvideo
+PYTHON ?= python3
 
 stem = $(basename $(notdir $1))
 # One word for the shell, whatever is in it.
@@ -27,3 +35,13 @@ remember = $(eval $(call remember_rule,$1,$2))
 
 # Several runs share the cores under -j: threads that spin while they wait would starve them.
 export OMP_WAIT_POLICY ?= PASSIVE
+
+$(call require,SOURCES,a.jpg b.png)
+$(call require,DRIVERS,x.mp4)
+$(call one_word,OUT)
+$(call require_files,$(SOURCES) $(DRIVERS))
+$(call require_stems,DRIVERS)
+
+.PHONY: all clean FORCE
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all

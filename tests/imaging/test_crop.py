@@ -11,7 +11,6 @@ from thvideo.imaging.crop import (
     scale_crop,
     take_crop,
     to_crop,
-    to_picture,
     valid_box,
 )
 from thvideo.shapes import F64Array, U8Array
@@ -44,12 +43,18 @@ def face(centre_x: float, centre_y: float, height_px: float) -> F64Array:
     return points
 
 
+def to_picture(points: F64Array, crop: Crop) -> F64Array:
+    """Where crop points `[..., 2]` lie in the picture: edge to edge, from the crop's corner."""
+    corner = np.array([crop.centre_x, crop.centre_y]) - crop.side_px / 2
+    return np.asarray(corner + (points + 0.5) * crop.side_px / crop.size_px)
+
+
 @pytest.mark.parametrize(
     "crop", [Crop(100.3, 61.7, 90.5, 256), Crop(-4, 900, 333.3, 128), Crop(5, 5, 64, 64)]
 )
-def test_to_picture_undoes_to_crop(crop: Crop) -> None:
+def test_to_crop_is_the_way_back_from_the_crops_pixels_to_the_picture(crop: Crop) -> None:
     points = np.random.default_rng(0).uniform(-500, 2000, (3, 70, 2))
-    np.testing.assert_allclose(to_picture(to_crop(points, crop), crop), points, atol=1e-9)
+    np.testing.assert_allclose(to_crop(to_picture(points, crop), crop), points, atol=1e-9)
 
 
 def test_the_crops_edges_are_half_a_crop_pixel_outside_its_outer_centres() -> None:

@@ -11,7 +11,13 @@ from thvideo.landmarks.adapt import (
     MAX_TURN_DEG,
     adapt,
 )
-from thvideo.landmarks.expression import eye_heights, lip_gaps, single_shape
+from thvideo.landmarks.expression import (
+    eye_heights,
+    lip_gaps,
+    measure,
+    person_shape,
+    single_shape,
+)
 from thvideo.landmarks.move import AdaptSettings, soft_limit
 from thvideo.landmarks.pose import (
     Pose,
@@ -21,7 +27,7 @@ from thvideo.landmarks.pose import (
     project,
     rotation_from_angles,
 )
-from thvideo.landmarks.rest import neutral_frame
+from thvideo.landmarks.rest import most_neutral
 from thvideo.shapes import F64Array
 
 N_FRAMES = 60
@@ -54,6 +60,12 @@ def performance(face: F64Array, angles: F64Array | None = None) -> F64Array:
         np.tile([200.0, 220.0], (N_FRAMES, 1)),
     )
     return project(faces, pose)
+
+
+def neutral_frame(points: F64Array) -> int:
+    """The frame that relative motion starts from."""
+    face, pose = person_shape(points)
+    return most_neutral(points, pose, measure(points, face, pose))
 
 
 def portrait(

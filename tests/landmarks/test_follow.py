@@ -1,6 +1,5 @@
 """Following one face through frames."""
 
-import csv
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.landmarks.made_faces import Square, SquareTracker, paint
+from tests.landmarks.real_clips import real_clips
 from thvideo.errors import InputError
 from thvideo.landmarks.choice import FaceChoice
 from thvideo.landmarks.follow import FollowedBatch, follow
@@ -196,9 +196,8 @@ def test_the_bundled_tracker_follows_real_people(shared_data: Path):
 
     tracker = BundledTracker()
     errors = []
-    with (shared_data / "clips.tsv").open() as file:
-        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["split"] == "val"]
-    for row in [r for r in rows if r["kind"] == "real"][:4]:
+    unseen = [row for row in real_clips(shared_data) if row["split"] == "val"]
+    for row in unseen[:4]:
         labels = np.load(shared_data / "clips" / f"{row['clip']}.npz")["points"] / 16.0
         capture = cv2.VideoCapture(str(shared_data / "clips" / f"{row['clip']}.mp4"))
         reads = (capture.read()[1] for _ in range(40))

@@ -1,6 +1,5 @@
 """Telling people in one video apart."""
 
-import csv
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.landmarks.made_faces import Square, face_at, paint
+from tests.landmarks.real_clips import real_clips
 from thvideo.landmarks.likeness import describe, similarity
 
 N_TRIALS = 60
@@ -50,9 +50,7 @@ def test_unknown_irises_do_not_matter():
 
 
 def test_one_person_is_told_from_others_in_another_moment_of_the_same_video(shared_data):
-    with (shared_data / "clips.tsv").open() as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["kind"] == "real"]
-    clips = {row["identity"]: row for row in rows if int(row["frames"]) > 30}
+    clips = {row["identity"]: row for row in real_clips(shared_data) if int(row["frames"]) > 30}
     rng = np.random.default_rng(0)
     n_right = 0
     for _ in range(N_TRIALS):

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.stages.conftest import Runner, ffmpeg
 from thvideo.errors import InputError
-from thvideo.pipeline.events import Event, NodeFinished, NodeReused
+from thvideo.pipeline.events import Event, NodeFinished, NodeProgress, NodeReused
+from thvideo.pipeline.graph import stage_graph
+from thvideo.pipeline.recipe import make_recipe
+from thvideo.pipeline.runner import run
 from thvideo.stages.base import Resources
 from thvideo.synthesis.identity import load_identity
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, read_frames, scan
 from thvideo.video.timing import FrameTimes
+from thvideo.workspace.store import Workspace
 
 
 def ran(events: list[Event]) -> list[str]:
@@ -120,6 +125,19 @@ def test_chunks_do_not_change_the_result(reenact: Runner, tmp_path: Path) -> Non
         times_of(tmp_path / "whole.mp4").pts.tolist()
         == times_of(tmp_path / "parts.mp4").pts.tolist()
     )
+
+
+def test_the_threads_asked_for_hold_while_torch_works_and_no_longer(
+    painting: Path, driver: Path, tmp_path: Path
+) -> None:
+    graph = stage_graph("reenact", make_recipe({"sources": (painting,), "driver": driver}))
+    before = torch.get_num_threads()
+    seen: dict[str, set[int]] = {}
+    for event in run(graph, Workspace(tmp_path), Resources(threads=before + 1)):
+        if isinstance(event, NodeProgress):
+            seen.setdefault(event.id, set()).add(torch.get_num_threads())
+    assert seen["track driver"] == seen["reenact"] == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("extension", ["mov", "mkv", "webm", "gif"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from thvideo.errors import DeviceError, ExitCode
-from thvideo.synthesis.device import choose_device
+from thvideo.synthesis.device import choose_device, cpu_threads
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -46,3 +46,13 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(DeviceError, match="unknown device") as caught:
         choose_device(name)
     assert "mps" in caught.value.hint
+
+
+def test_the_number_of_threads_holds_inside_the_block_alone() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), cpu_threads(before + 2):
+        assert torch.get_num_threads() == before + 2
+        raise KeyError
+    assert torch.get_num_threads() == before
+    with cpu_threads(0):
+        assert torch.get_num_threads() == before

@@ -8,7 +8,7 @@ import pytest
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg
 from thvideo.errors import InputError
-from thvideo.video.probe import VideoInfo, probe
+from thvideo.video.probe import VideoInfo, probe, probe_audio
 
 TINY = "testsrc2=s=64x48:r=25:d=0.2"
 
@@ -95,6 +95,14 @@ def test_what_is_no_video_is_an_input_error(
         probe(path)
     assert str(path) in caught.value.fact
     assert caught.value.hint
+
+
+def test_words_are_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "words.mp3"
+    path.write_text("these are words and no sound\n" * 50)
+    with pytest.raises(InputError, match="is not sound that ffmpeg can read") as caught:
+        probe_audio(path)
+    assert "wav" in caught.value.hint
 
 
 def test_an_mp4_without_its_index_is_called_cut_off(make: Make, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_what_a_killed_run_was_writing_is_removed_on_opening(tmp_path):
     assert not (tmp_path / ".tmp-123-b.txt").exists()
 
 
+def test_the_parts_go_and_what_was_made_of_them_stays(tmp_path):
+    chunks = Chunks(tmp_path)
+    for name in ("part-0.npz", "part-1.npz", "whole.npz"):
+        with chunks.writing(name) as temporary:
+            temporary.write_text(name)
+    chunks.keep_only("whole.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.npz"]
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", ".tmp-a"])
 def test_a_chunk_lies_in_its_folder_under_a_plain_name(tmp_path, name):
     with pytest.raises(ValueError, match="plain file name"):

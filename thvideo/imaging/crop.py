@@ -122,14 +122,6 @@ def to_crop(points: NDArray[np.floating], crop: Crop) -> F64Array:
     return offset * crop.scale + (crop.size_px - 1) / 2
 
 
-def to_picture(points: NDArray[np.floating], crop: Crop) -> F64Array:
-    """Map crop points `[..., 2]` to picture points, the inverse of `to_crop`."""
-    centre = np.array([crop.centre_x, crop.centre_y])
-    offset: F64Array = np.asarray(points, dtype=np.float64) - (crop.size_px - 1) / 2
-    moved: F64Array = offset / crop.scale + centre
-    return moved
-
-
 def scale_crop(crop: Crop, factor: float) -> Crop:
     """Return the crop of the same content in a picture resized by ``factor``.
 

@@ -10,26 +10,12 @@ from itertools import pairwise
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.expression import EYES, Expression, blocks, measure, person_shape
+from thvideo.landmarks.expression import EYES, Expression, blocks
 from thvideo.landmarks.pose import Pose, angles_deg, face_model
 from thvideo.shapes import F32Array, F64Array, check_shape
 
 #: Fewer frames than this say nothing about what is usual for the driver.
 _FEW_FRAMES = 12
-
-
-def neutral_frame(points: F64Array) -> int:
-    """Find the driver's most neutral frame: at rest, eyes open, mouth closed, looking ahead.
-
-    Args:
-        points: ``[T, 70, 2]`` in pixels.
-
-    Returns:
-        The index of the frame.
-    """
-    points = finite_landmarks(points)
-    face, pose = person_shape(points)
-    return most_neutral(points, pose, measure(points, face, pose))
 
 
 def finite_landmarks(points: F64Array | F32Array) -> F64Array:
@@ -51,7 +37,13 @@ def finite_landmarks(points: F64Array | F32Array) -> F64Array:
 
 
 def most_neutral(points: F64Array, pose: Pose, expression: Expression) -> int:
-    """Return the frame with the lowest cost over eyes, mouth, turn and movement."""
+    """Return the frame at rest: eyes open, mouth closed, looking ahead, hardly moving.
+
+    Args:
+        points: ``[T, 70, 2]`` in pixels.
+        pose: How the head stands in each frame.
+        expression: What the face does in each frame.
+    """
     angles = angles_deg(pose.rotation)
     moved = np.zeros(len(points))
     if len(points) > 1:

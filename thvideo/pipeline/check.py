@@ -12,13 +12,15 @@ def check_recipe(recipe: Recipe) -> None:
     """Check the files a recipe names: inputs can be read, outputs can be written.
 
     Raises:
-        InputError: An input is missing, no file, empty or unreadable.
+        InputError: An input is missing, no file, empty or unreadable, or ``audio`` has no sound.
         UsageError: The output has no known extension, is a folder or an input.
         WorkspaceError: The output's folder is missing or cannot be written.
     """
     inputs = input_files(recipe)
     for path, what in inputs.items():
         check_input(path, what)
+    if isinstance(recipe.audio, Path):
+        _check_sound(recipe.audio)
     if recipe.output is not None:
         check_output(recipe.output, inputs)
         _check_not_an_input(report_path(recipe.output), "the report", inputs)
@@ -96,6 +98,14 @@ def check_output(path: Path, inputs: dict[Path, str]) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"the output {path} cannot be used ({reason})") from error
+
+
+def _check_sound(path: Path) -> None:
+    """Ask ffmpeg now: the sound is used last, when all the work is done."""
+    from thvideo.video.probe import probe_audio
+
+    if probe_audio(path) is None:
+        raise InputError(f"{path} has no sound", hint="give another file to --audio, or none")
 
 
 def _missing_hint(path: Path) -> str:

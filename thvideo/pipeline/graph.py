@@ -55,10 +55,6 @@ class Graph:
         """Return the node of an id."""
         return next(node for node in self.nodes if node.id == node_id)
 
-    def has(self, node_id: str) -> bool:
-        """Tell whether there is a node of this id."""
-        return any(node.id == node_id for node in self.nodes)
-
 
 def reenact_graph(recipe: Recipe) -> Graph:
     """Return the graph of a whole reenactment, from the files to the delivered video.

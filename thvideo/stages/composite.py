@@ -89,9 +89,7 @@ class Composite:
             chunks = [job.chunks.path(name) for name in names]
             join(chunks, path, times, settings, sound, METADATA)
         drift = measure_drift(job.chunks.path(result), times, sound)
-        for name in job.chunks.names():
-            if name != result:
-                job.chunks.discard(name)
+        job.chunks.keep_only(result)
         job.facts.update(file=result, n_frames=driver.n_frames, drift=dataclasses.asdict(drift))
 
     def _finisher(self, identity: "Identity") -> Callable[[U8Array], U8Array]:

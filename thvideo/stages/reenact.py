@@ -57,7 +57,7 @@ class Reenact:
         """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``."""
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
-        from thvideo.synthesis.device import choose_device
+        from thvideo.synthesis.device import choose_device, cpu_threads
         from thvideo.synthesis.generate import WarpGenerator
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.write import write_crop_chunk
@@ -72,28 +72,29 @@ class Reenact:
         driver = load_tracked(job.inputs["driver"].file("landmarks.npz")).points
         cuts = tracked["cuts"]
         device = choose_device(job.resources.device)
-        # A warp draws only the first crop: the picture it returns into is that one's.
-        generator = WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
-        settings = AdaptSettings(
-            self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
-        )
-        source = identity.landmarks[0].astype(np.float64)
-        points = generator.settle(adapt(driver, source, settings, cuts=cuts), cuts)
-        del driver
-        with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
-            np.savez(file, points=points)
+        with cpu_threads(job.resources.threads):
+            # A warp draws only the first crop: the picture it returns into is that one's.
+            generator = WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
+            settings = AdaptSettings(
+                self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
+            )
+            source = identity.landmarks[0].astype(np.float64)
+            points = generator.settle(adapt(driver, source, settings, cuts=cuts), cuts)
+            del driver
+            with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
+                np.savez(file, points=points)
 
-        bounds = chunk_bounds(len(points), job.resources.chunk_frames)
-        # The frames are in the name: an interrupted run may have used another chunk size.
-        names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
-        for name, (start, stop) in zip(names, bounds, strict=True):
-            if not job.chunks.is_done(name):
-                batches = _drawn(generator, points[start:stop], job.resources.batch_size)
-                with job.chunks.writing(name) as path:
-                    write = partial(write_crop_chunk, path, n_frames=stop - start)
-                    for done in fed(write, batches):
-                        yield Progress(start + done, len(points))
-            yield Progress(stop, len(points))
+            bounds = chunk_bounds(len(points), job.resources.chunk_frames)
+            # The frames are in the name: an interrupted run may have used another chunk size.
+            names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
+            for name, (start, stop) in zip(names, bounds, strict=True):
+                if not job.chunks.is_done(name):
+                    batches = _drawn(generator, points[start:stop], job.resources.batch_size)
+                    with job.chunks.writing(name) as path:
+                        write = partial(write_crop_chunk, path, n_frames=stop - start)
+                        for done in fed(write, batches):
+                            yield Progress(start + done, len(points))
+                yield Progress(stop, len(points))
         job.facts.update(
             n_frames=len(points),
             chunks=[[name, *bound] for name, bound in zip(names, bounds, strict=True)],

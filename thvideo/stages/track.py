@@ -54,12 +54,14 @@ class Track:
         from thvideo.landmarks.gaps import GapContext, fill_gaps
         from thvideo.landmarks.smooth import smooth
         from thvideo.landmarks.tracked import Tracked
+        from thvideo.synthesis.device import cpu_threads
 
         footage = open_footage(job.inputs["frames"])
-        tracker = make_tracker(self.tracker, job.resources)
-        like = job.files.get("like")
-        choice = parse_choice(self.face, None if like is None else _likeness(like, tracker))
-        yield from _follow_in_parts(job, footage, tracker, choice)
+        with cpu_threads(job.resources.threads):
+            tracker = make_tracker(self.tracker, job.resources)
+            like = job.files.get("like")
+            choice = parse_choice(self.face, None if like is None else _likeness(like, tracker))
+            yield from _follow_in_parts(job, footage, tracker, choice)
         parts, _ = _finished_parts(job)
         raw, confidence, found = (
             np.concatenate([part[name] for part in parts])
@@ -78,9 +80,7 @@ class Track:
         )
         with job.chunks.writing(LANDMARKS) as path:
             tracked.save(path)
-        for name in job.chunks.names():
-            if name != LANDMARKS:
-                job.chunks.discard(name)
+        job.chunks.keep_only(LANDMARKS)
         no_face = [
             [first, last, float(times_s[first]), float(times_s[last])] for first, last in spans
         ]
@@ -166,12 +166,8 @@ def make_tracker(name: TrackerName, resources: Resources) -> "Tracker":
         DeviceError: The device is not there.
         InputError: The tracker's package or weights are not there.
     """
-    import torch
-
     from thvideo.synthesis.device import choose_device
 
-    if resources.threads:
-        torch.set_num_threads(resources.threads)
     device = str(choose_device(resources.device))
     if name == "face-alignment":
         from thvideo.landmarks.face_alignment import FaceAlignmentTracker

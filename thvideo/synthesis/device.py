@@ -1,4 +1,7 @@
-"""Choosing the device to run on."""
+"""Choosing the device to run on, and how many CPU threads it may take."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -40,3 +43,14 @@ def choose_device(name: str) -> torch.device:
             "this machine has no MPS device (Apple silicon)", hint="use --device auto"
         )
     return torch.device(name)
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch compute with ``count`` CPU threads inside the block; 0 leaves its own choice."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

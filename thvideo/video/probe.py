@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from thvideo.errors import InputError
 from thvideo.video.ffmpeg import PROTOCOLS, ffmpeg_path, file_url, meaningful_line
@@ -16,6 +16,12 @@ _PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "imf", "sdp"})
 # Above these sizes players take video without a tag for BT.709; mpv and VLC draw the same line.
 _HD_WIDTH, _HD_HEIGHT = 1280, 576
 _HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+
+Wanted = Literal["video", "sound"]
+_WANTED: dict[Wanted, tuple[str, str]] = {
+    "video": ("a video", "give an mp4, mov, mkv or webm file"),
+    "sound": ("sound", "give an m4a, mp3, wav or flac file, or a video with sound"),
+}
 
 
 @dataclass(frozen=True)
@@ -141,11 +147,15 @@ def probe_audio(path: Path) -> AudioInfo | None:
     Raises:
         InputError: The file is empty or no media file.
     """
-    return parse_audio(_stream_lines(describe(path), "Audio"))
+    return parse_audio(_stream_lines(describe(path, "sound"), "Audio"))
 
 
-def describe(path: Path) -> str:
+def describe(path: Path, wanted: Wanted = "video") -> str:
     """Return ffmpeg's description of the file, from ``Input #0`` on.
+
+    Args:
+        path: The file.
+        wanted: What the file is for, as errors shall say it.
 
     Raises:
         InputError: The file is missing, empty, a playlist, or ffmpeg cannot read it.
@@ -159,23 +169,25 @@ def describe(path: Path) -> str:
     text = done.stderr.decode("utf-8", "replace")
     start = text.find("Input #0, ")
     if start < 0:
-        raise _unreadable(path, text)
+        raise _unreadable(path, text, wanted)
     text = text[start:]
     if set(_container(text).split(",")) & _PLAYLISTS:
-        raise InputError(f"{path} is a playlist, not a video", hint="give the video itself")
+        what, _ = _WANTED[wanted]
+        raise InputError(f"{path} is a playlist, not {what}", hint=f"give the {wanted} itself")
     return text
 
 
-def _unreadable(path: Path, text: str) -> InputError:
+def _unreadable(path: Path, text: str, wanted: Wanted) -> InputError:
     # With a low score ffmpeg went by the file's name alone.
     if "moov atom not found" in text and "low score" not in text:
         return InputError(
             f"{path} is cut off: the index at its end is missing",
             hint="copy, download or record it again",
         )
+    what, hint = _WANTED[wanted]
     return InputError(
-        f"{path} is not a video that ffmpeg can read: {meaningful_line(text.splitlines())}",
-        hint="give an mp4, mov, mkv or webm file",
+        f"{path} is not {what} that ffmpeg can read: {meaningful_line(text.splitlines())}",
+        hint=hint,
     )
 
 

@@ -52,9 +52,11 @@ class Chunks:
             )
         )
 
-    def discard(self, name: str) -> None:
-        """Remove a finished file that the artifact shall not hold, if it is there."""
-        self.path(name).unlink(missing_ok=True)
+    def keep_only(self, name: str) -> None:
+        """Remove every finished file but one: the parts from which the artifact was made."""
+        for other in self.names():
+            if other != name:
+                self.path(other).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
