@@ -34,9 +34,16 @@ def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("reenact", "--help"), ("workspace", "--help")]
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("reenact", "--help"),
+        ("workspace", "--help"),
+        ("weights", "ls"),
+    ],
 )
-def test_help_loads_no_heavy_library(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_help_and_lists_load_no_heavy_library(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert loaded(tmp_path, *arguments) == (0, [])
 
 

@@ -112,6 +112,7 @@ def targets() -> Tensor:
         ("vggface", (0 - 93.594, 127.5 - 104.7624, 255 - 129.1863)),
         ("squeezenet", (0 - 104, 127.5 - 117, 255 - 123)),
         ("vgg19-small", (1.0, 0.5, 0.0)),
+        ("lpips", ((1 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0 - 0.406) / 0.225)),
     ],
 )
 def test_a_pixel_reaches_each_network_as_computed_by_hand(
@@ -252,6 +253,28 @@ def test_lpips_equals_its_definition(tmp_path: Path, images: Tensor, targets: Te
         wanted += each.mean(axis=(1, 2))
     np.testing.assert_allclose(lpips_distance(net, images, targets), wanted, rtol=1e-4)
     assert lpips_distance(net, images, images).tolist() == [0.0, 0.0]
+
+
+def test_lpips_reads_torchvisions_layout_and_feeds_red_first(
+    tmp_path: Path, images: Tensor, targets: Tensor
+) -> None:
+    caffe = load_file(_save_squeeze(tmp_path))
+    # torchvision.models.squeezenet1_1: 0 convolution, 1 ReLU, 2, 5 and 8 poolings.
+    numbers = dict(zip((3, 4, 6, 7, 9, 10, 11, 12), range(2, 10), strict=True))
+    state = {f"features.0.{end}": caffe[f"conv1.{end}"] for end in ("weight", "bias")}
+    for number, fire in numbers.items():
+        for part in ("squeeze", "expand1x1", "expand3x3"):
+            for end in ("weight", "bias"):
+                ours = f"fire{fire}.{'squeeze1x1' if part == 'squeeze' else part}.{end}"
+                state[f"features.{number}.{part}.{end}"] = caffe[ours]
+    torch.save(
+        state | {"classifier.1.bias": torch.zeros(9)}, tmp_path / "squeezenet1_1-b8a52dc0.pth"
+    )
+    net, same = (perceptual_net(name, tmp_path) for name in ("lpips", "lpips-squeeze"))
+    fed = prepare(images, PERCEPTUAL["lpips"].preprocessing)
+    for features, wanted in zip(net(images), same.layers(fed), strict=True):
+        torch.testing.assert_close(features, wanted)
+    assert bool((lpips_distance(net, images, targets) > 0).all())
 
 
 def test_lpips_has_finite_gradients_where_pictures_are_equal(

@@ -37,6 +37,7 @@ class Opt:
         kind: Type, where the field's does not serve.
         envvar: Environment variable that may hold the value.
         is_argument: Whether it is given by position.
+        is_optional: Whether an argument may be left out; options always may.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Opt:
     kind: Any = None
     envvar: str | None = None
     is_argument: bool = False
+    is_optional: bool = False
 
 
 INPUTS = (
@@ -200,7 +202,10 @@ def _parameter(option: Opt) -> inspect.Parameter:
     if option.is_argument:
         info = typer.Argument(**details, show_default=False)
         return inspect.Parameter(
-            option.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info]
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if option.is_optional else inspect.Parameter.empty,
+            annotation=Annotated[kind | None if option.is_optional else kind, info],
         )
     flags = option.flags or (f"--{option.name.replace('_', '-')}",)
     # Typer would put a default that it does not apply itself in parentheses.

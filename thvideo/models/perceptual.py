@@ -16,9 +16,10 @@ from torch.nn import functional
 from thvideo.errors import InputError, UsageError
 from thvideo.models.perceptual_nets import (
     SqueezeLayers,
-    VggLayers,
-    caffe_vgg_weights,
-    small_vgg_weights,
+    torchvision_squeeze,
+    vgg16,
+    vgg19,
+    vgg19_small,
 )
 from thvideo.shapes import check_shape
 from thvideo.weights.pth import read_tensors
@@ -37,11 +38,13 @@ class Preprocessing:
         white: value of a white pixel; black is 0.
         is_bgr: whether blue comes first.
         mean: what is subtracted, in the network's own order of channels.
+        scale: what the rest is divided by.
     """
 
     white: float
     is_bgr: bool
     mean: tuple[float, float, float]
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -65,38 +68,31 @@ class PerceptualPreset:
     has_linear: bool = False
 
 
-def _vgg19(layers: tuple[str, ...], read: Mapping[str, Tensor]) -> nn.Module:
-    return VggLayers("vgg19", layers, caffe_vgg_weights("vgg19", read))
-
-
-def _vgg16(layers: tuple[str, ...], read: Mapping[str, Tensor]) -> nn.Module:
-    return VggLayers("vgg16", layers, caffe_vgg_weights("vgg16", read))
-
-
-def _vgg19_small(layers: tuple[str, ...], read: Mapping[str, Tensor]) -> nn.Module:
-    return VggLayers("vgg19", layers, small_vgg_weights(read), padding_mode="reflect")
-
-
 _FIRST_OF_BLOCKS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 # The mean colour of ImageNet, blue first, as in Caffe's model zoo; SqueezeNet rounds it.
 _CAFFE = Preprocessing(255.0, is_bgr=True, mean=(103.939, 116.779, 123.68))
 _CAFFE_ROUND = Preprocessing(255.0, is_bgr=True, mean=(104.0, 117.0, 123.0))
 # The mean colour of VGGFace's faces, blue first (Parkhi et al., Deep Face Recognition, 2015).
 _CAFFE_FACE = Preprocessing(255.0, is_bgr=True, mean=(93.594, 104.7624, 129.1863))
+# The mean and the spread of ImageNet's colours, as torchvision's networks were trained.
+_TORCHVISION = Preprocessing(
+    1.0, is_bgr=False, mean=(0.485, 0.456, 0.406), scale=(0.229, 0.224, 0.225)
+)
 _PLAIN = Preprocessing(1.0, is_bgr=False, mean=(0.0, 0.0, 0.0))
+_LPIPS_LAYERS = ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
 _SQUEEZE_FILE = "squeezenet11_imagenet.safetensors"
 _SQUEEZE_SOURCE = "SqueezeNet 1.1 of Caffe's model zoo, keys conv1 and fireN.*"
 
 PERCEPTUAL: dict[str, PerceptualPreset] = {
     "vgg19": PerceptualPreset(
-        _vgg19, _FIRST_OF_BLOCKS, _CAFFE, "vgg19-d01eb7cb.pth", "thvideo weights fetch vgg19"
+        vgg19, _FIRST_OF_BLOCKS, _CAFFE, "vgg19-d01eb7cb.pth", "thvideo weights fetch vgg19"
     ),
     # Conv 1, 6, 11, 18, 25 in the paper's count, which counts ReLUs and poolings too.
     "vggface": PerceptualPreset(
-        _vgg16, _FIRST_OF_BLOCKS, _CAFFE_FACE, "vgg_face_dag.pth", "thvideo weights fetch vggface"
+        vgg16, _FIRST_OF_BLOCKS, _CAFFE_FACE, "vgg_face_dag.pth", "thvideo weights fetch vggface"
     ),
     "vgg19-small": PerceptualPreset(
-        _vgg19_small,
+        vgg19_small,
         _FIRST_OF_BLOCKS,
         _PLAIN,
         "vgg19_small16x.safetensors",
@@ -111,10 +107,18 @@ PERCEPTUAL: dict[str, PerceptualPreset] = {
     ),
     "lpips-squeeze": PerceptualPreset(
         SqueezeLayers,
-        ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
+        _LPIPS_LAYERS,
         _CAFFE_ROUND,
         _SQUEEZE_FILE,
         f"{_SQUEEZE_SOURCE}, and {_LINEAR_FILE} (LPIPS v0.1) beside it",
+        has_linear=True,
+    ),
+    "lpips": PerceptualPreset(
+        torchvision_squeeze,
+        _LPIPS_LAYERS,
+        _TORCHVISION,
+        "squeezenet1_1-b8a52dc0.pth",
+        "thvideo weights fetch squeezenet lpips",
         has_linear=True,
     ),
 }
@@ -160,8 +164,10 @@ def prepare(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """
     scaled = (images.float() + 1.0) * (preprocessing.white / 2.0)
     ordered = scaled.flip(1) if preprocessing.is_bgr else scaled
-    mean = torch.tensor(preprocessing.mean, device=images.device)
-    return ordered - mean[:, None, None]
+    mean, scale = torch.tensor([preprocessing.mean, preprocessing.scale], device=images.device)[
+        :, :, None, None
+    ]
+    return (ordered - mean) / scale
 
 
 def perceptual_net(name: str, path: Path) -> PerceptualNet:
@@ -169,8 +175,9 @@ def perceptual_net(name: str, path: Path) -> PerceptualNet:
 
     Args:
         name: a preset, such as `vgg19`.
-        path: its weights file, or the folder that holds it under its usual name. The linear
-            layers of `lpips-squeeze` lie beside the file, as `lpips_squeeze_linear.pth`.
+        path: its weights file, or the folder that holds it under its usual name, such as
+            that of `thvideo weights fetch`. The linear layers of LPIPS lie beside the file, as
+            `lpips_squeeze_linear.pth`.
 
     Raises:
         UsageError: there is no such preset.
@@ -234,10 +241,11 @@ def content_loss(
 def lpips_distance(net: PerceptualNet, a: Tensor, b: Tensor) -> Tensor:
     """How different two pictures look, after LPIPS v0.1 (arXiv:1801.03924).
 
-    With Caffe's SqueezeNet in the place of torchvision's it is close to LPIPS, not LPIPS itself.
+    The preset `lpips` is LPIPS itself with SqueezeNet; `lpips-squeeze`, with Caffe's SqueezeNet
+    in the place of torchvision's, is close to it.
 
     Args:
-        net: the preset `lpips-squeeze`.
+        net: a preset with linear layers.
         a: `[B, 3, S, S]` RGB in -1..1.
         b: the same shape.
 
@@ -248,7 +256,9 @@ def lpips_distance(net: PerceptualNet, a: Tensor, b: Tensor) -> Tensor:
         ValueError: the network has no linear layers.
     """
     if not len(net.linear):
-        raise ValueError("this perceptual network has no linear layers: take lpips-squeeze")
+        raise ValueError(
+            "this perceptual network has no linear layers: take lpips or lpips-squeeze"
+        )
     distance = a.new_zeros(len(a), dtype=torch.float32)
     for weight, left, right in zip(net.linear, net(a), net(b), strict=True):
         squared = (_unit_length(left.float()) - _unit_length(right.float())).square()

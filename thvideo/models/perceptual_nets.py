@@ -115,6 +115,26 @@ class SqueezeLayers(nn.Module):
         return found
 
 
+def vgg19(layers: Sequence[str], read: Mapping[str, Tensor]) -> VggLayers:
+    """VGG19 from a Caffe training's file."""
+    return VggLayers("vgg19", layers, caffe_vgg_weights("vgg19", read))
+
+
+def vgg16(layers: Sequence[str], read: Mapping[str, Tensor]) -> VggLayers:
+    """VGG16 from a Caffe training's file, or from VGGFace's."""
+    return VggLayers("vgg16", layers, caffe_vgg_weights("vgg16", read))
+
+
+def vgg19_small(layers: Sequence[str], read: Mapping[str, Tensor]) -> VggLayers:
+    """The distilled VGG19 from its file."""
+    return VggLayers("vgg19", layers, small_vgg_weights(read), padding_mode="reflect")
+
+
+def torchvision_squeeze(layers: Sequence[str], read: Mapping[str, Tensor]) -> SqueezeLayers:
+    """SqueezeNet 1.1 from torchvision's file."""
+    return SqueezeLayers(layers, torchvision_squeeze_weights(read))
+
+
 def vgg_order(network: Vgg, last_layer: str = "") -> tuple[str, ...]:
     """Names of a VGG's convolutions, `pool` between blocks, up to and with a layer.
 
@@ -170,6 +190,25 @@ def small_vgg_weights(read: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found[f"conv{named[1]}_{named[2]}.{named[3]}"] = value
         elif named := re.fullmatch(r"conv0\.(weight|bias)", key):
             found[f"preface.{named[1]}"] = value
+    return found
+
+
+def torchvision_squeeze_weights(read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring torchvision's SqueezeNet 1.1 to the names that `SqueezeLayers` takes.
+
+    Layout: `features.0.weight` and, for the fire modules in their order, `features.N.squeeze`,
+    `.expand1x1` and `.expand3x3`; poolings have numbers too, and the first ReLU.
+    """
+    names = {f"features.{number}": name for number, name in enumerate(_SQUEEZE_ORDER, start=2)}
+    found: dict[str, Tensor] = {}
+    for key, value in read.items():
+        module, _, rest = key.rpartition(".")
+        place, _, part = module.rpartition(".")
+        if module == "features.0":
+            found[f"conv1.{rest}"] = value
+        elif place in names:
+            part = "squeeze1x1" if part == "squeeze" else part
+            found[f"{names[place]}.{part}.{rest}"] = value
     return found
 
 

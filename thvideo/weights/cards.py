@@ -1,4 +1,10 @@
-"""Where the shipped weights lie, and whether they are whole. Reads cards, loads no tensors."""
+"""Where weights lie, what their cards say, and whether they are whole. Loads no tensors.
+
+A card is a JSON object: how weights were made, from what, for what use. It lies beside the file
+and carries the file's SHA-256. Weights of a generator hold it inside as well, in the metadata
+of their safetensors header under `thvideo`, there with the SHA-256 of all after the header, so
+that a file that travels alone can still be understood and checked.
+"""
 
 import hashlib
 import json
@@ -7,8 +13,19 @@ from typing import Any
 
 from thvideo.errors import InputError
 
+Card = dict[str, Any]
+
 _FOLDER = Path(__file__).resolve().parent
 _CHUNK_BYTES = 1 << 20
+# The format allows no longer header.
+_MOST_HEADER_BYTES = 100_000_000
+_INSTALL = "install the package again"
+_GET_AGAIN = "copy it again from where it is whole, or make it again with thvideo weights export"
+
+
+def shipped_names() -> list[str]:
+    """Names of the weights that ship with the package, sorted."""
+    return sorted(found.stem for found in _FOLDER.glob("*.safetensors"))
 
 
 def shipped_weight(name: str) -> Path:
@@ -22,15 +39,14 @@ def shipped_weight(name: str) -> Path:
     """
     path = _FOLDER / f"{name}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in _FOLDER.glob("*.safetensors"))) or "none"
         raise InputError(
-            f"the weights {name!r} are not in {_FOLDER} (there: {known})",
+            f"the weights {name!r} are not in {_FOLDER} (there: {', '.join(shipped_names())})",
             hint="install the package again, or train them: see the card beside the weights",
         )
     return path
 
 
-def card(name: str) -> dict[str, Any]:
+def card(name: str) -> Card:
     """The card of a shipped weight: how it was made, from what, for what use, and its digest.
 
     Raises:
@@ -38,18 +54,38 @@ def card(name: str) -> dict[str, Any]:
     """
     path = _FOLDER / f"{name}.json"
     if not path.is_file():
-        raise InputError(f"{path} is missing", hint="install the package again")
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return read
+        raise InputError(f"{path} is missing", hint=_INSTALL)
+    return _parsed(path.read_text(encoding="utf-8"), path)
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+def read_card(path: Path) -> Card:
+    """The card of a weights file: the one beside it, else the one inside it, else empty.
+
+    Raises:
+        InputError: the file is missing or damaged, or its card cannot be read.
+    """
+    header = _header(path)
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        return _parsed(beside.read_text(encoding="utf-8"), beside)
+    inside = header.get("__metadata__", {}).get("thvideo")
+    return {} if inside is None else _parsed(inside, path)
+
+
+def sha256_of(path: Path, start: int = 0) -> str:
+    """SHA-256 of a file from a byte on, in hex."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
+        file.seek(start)
         while block := file.read(_CHUNK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_tensors(path: Path) -> str:
+    """SHA-256 of all that follows the header of a safetensors file, in hex."""
+    with path.open("rb") as file:
+        return sha256_of(path, 8 + int.from_bytes(file.read(8), "little"))
 
 
 def verify(name: str) -> Path:
@@ -62,10 +98,67 @@ def verify(name: str) -> Path:
         InputError: the file differs from the one that the card describes.
     """
     path = shipped_weight(name)
-    found, wanted = sha256_of(path), str(card(name)["sha256"])
+    _compare(path, sha256_of(path), str(card(name)["sha256"]), _INSTALL)
+    return path
+
+
+def verify_file(path: Path) -> Card:
+    """Check a weights file against its card.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: the file is missing or damaged, is not the one that its card describes, or
+            has no card.
+    """
+    found = read_card(path)
+    hint = _INSTALL if path.parent == _FOLDER else _GET_AGAIN
+    if "sha256" in found:
+        _compare(path, sha256_of(path), str(found["sha256"]), hint)
+    elif "sha256_tensors" in found:
+        _compare(path, sha256_of_tensors(path), str(found["sha256_tensors"]), hint)
+    else:
+        raise InputError(
+            f"{path} has no card to check it against",
+            hint="thvideo weights export RUN -o FILE writes weights with their card",
+        )
+    return found
+
+
+def _compare(path: Path, found: str, wanted: str, hint: str) -> None:
     if found != wanted:
         raise InputError(
             f"{path} is damaged: SHA-256 {found[:12]}..., its card says {wanted[:12]}...",
-            hint="install the package again",
+            hint=hint,
         )
-    return path
+
+
+def _header(path: Path) -> Card:
+    """The header of a safetensors file: eight bytes of length, then JSON."""
+    if not path.is_file():
+        raise InputError(f"there are no weights at {path}", hint="thvideo weights ls")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(length) if length <= _MOST_HEADER_BYTES else b""
+    try:
+        if len(text) != length:
+            raise ValueError("it ends in its header")
+        header = json.loads(text)
+        if not isinstance(header, dict):
+            raise ValueError("its header is none")
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not a safetensors file, or damaged ({error})", hint=_GET_AGAIN
+        ) from error
+    return header
+
+
+def _parsed(text: str, place: Path) -> Card:
+    try:
+        read = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"the card of {place} is damaged ({error})", hint=_GET_AGAIN) from error
+    if not isinstance(read, dict):
+        raise InputError(f"the card of {place} is damaged", hint=_GET_AGAIN)
+    return read

@@ -1,0 +1,136 @@
+"""A run becomes one file: the chosen checkpoint, halved, with a card that says how it was made."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.weights.export import export_run
+from thvideo.weights.load import load_weights
+
+OPTIONS = {
+    "preset": "swift",
+    "model": {"widths": [4, 8]},
+    "draw_style": 1,
+    "size_px": 128,
+    "data": "12 clips of 3 people",
+    "training": {"command": "thvideo metatrain --preset swift"},
+}
+
+
+def weights(seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "embedder.first.weight": torch.randn(4, 3, generator=generator),
+        "generator.last.weight": torch.randn(5, 2, generator=generator),
+        "generator.large": torch.tensor([1e6]),
+        "generator.count": torch.tensor([3]),
+        "discriminator.w_0": torch.randn(8, generator=generator),
+        "discriminator.columns.weight": torch.randn(100, 8, generator=generator),
+    }
+
+
+def add_checkpoint(run: Path, name: str, seed: int, step: int) -> None:
+    (run / name).mkdir(parents=True)
+    save_file(weights(seed), run / name / "weights.safetensors")
+    state = {"step": step, "seconds": 90.0, "measured": {"ssim": 0.7 + step / 1000}}
+    (run / name / "state.json").write_text(json.dumps(state))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    for name, seed, step in (("best", 1, 40), ("last", 2, 50), ("step-20", 3, 20)):
+        add_checkpoint(folder, name, seed, step)
+    (folder / "options.json").write_text(json.dumps(OPTIONS))
+    return folder
+
+
+def test_the_best_checkpoint_is_exported_with_how_it_was_made(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "swift.safetensors"
+    card = export_run(run, target, use="tests only")
+    parts, read = load_weights(target, "swift", draw_style=1)
+    assert read == card
+    assert card["name"] == "swift"
+    assert card["use"] == "tests only"
+    assert (card["steps"], card["size_px"], card["options"]) == (40, 128, OPTIONS["model"])
+    assert card["measured"] == {"ssim": 0.74}
+    assert card["training"]["minutes"] == 1.5
+    wanted = weights(1)["embedder.first.weight"]
+    assert torch.equal(parts["embedder"]["first.weight"], wanted.half().float())
+
+
+@pytest.mark.parametrize(("checkpoint", "seed", "step"), [("last", 2, 50), ("step-20", 3, 20)])
+def test_another_checkpoint_can_be_chosen(
+    run: Path, tmp_path: Path, checkpoint: str, seed: int, step: int
+) -> None:
+    target = tmp_path / "w.safetensors"
+    card = export_run(run, target, checkpoint, use="", is_halved=False)
+    assert card["steps"] == step
+    assert card["storage"] == "float32, int64"
+    found = load_file(target)["embedder.first.weight"]
+    assert torch.equal(found, weights(seed)["embedder.first.weight"])
+
+
+def test_halves_keep_what_they_cannot_hold_and_columns_of_training_videos_stay_behind(
+    run: Path, tmp_path: Path
+) -> None:
+    card = export_run(run, tmp_path / "w.safetensors", use="")
+    found = load_file(tmp_path / "w.safetensors")
+    assert sorted(set(weights(1)) - set(found)) == ["discriminator.columns.weight"]
+    assert found["discriminator.w_0"].dtype == torch.float16
+    assert found["generator.large"].item() == 1e6
+    assert found["generator.count"].tolist() == [3]
+    assert card["parameters"] == {"embedder": 12, "generator": 12, "discriminator": 8}
+
+
+def test_a_run_that_is_not_there_or_has_no_checkpoint_is_told(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w.safetensors"
+    with pytest.raises(InputError, match="no run") as error:
+        export_run(tmp_path / "nothing", target, use="")
+    assert "thvideo metatrain" in error.value.hint
+    (tmp_path / "young").mkdir()
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        export_run(tmp_path / "young", target, use="")
+    with pytest.raises(InputError, match="best, last, step-20") as error:
+        export_run(run, target, "step-7", use="")
+    assert error.value.hint == "pass --checkpoint last"
+    assert not target.exists()
+
+
+def test_a_damaged_run_is_told_and_leaves_the_old_file(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w.safetensors"
+    export_run(run, target, use="")
+    before = target.read_bytes()
+    broken = weights(1)
+    broken["generator.last.weight"][0, 0] = torch.nan
+    save_file(broken, run / "best" / "weights.safetensors")
+    with pytest.raises(InputError, match=r"generator\.last\.weight"):
+        export_run(run, target, use="")
+    (run / "options.json").write_text("{}")
+    with pytest.raises(InputError, match="preset"):
+        export_run(run, target, "last", use="")
+    (run / "last" / "state.json").unlink()
+    with pytest.raises(InputError, match=r"state\.json"):
+        export_run(run, target, "last", use="")
+    assert target.read_bytes() == before
+
+
+def test_only_safetensors_are_written(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        export_run(run, tmp_path / "w.pth", use="")
+    assert error.value.hint.endswith("w.safetensors")
+
+
+def test_a_target_that_cannot_be_written_is_told(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkspaceError):
+        export_run(run, tmp_path / "file" / "w.safetensors", use="")
+    (tmp_path / "w.safetensors").mkdir()
+    with pytest.raises(WorkspaceError):
+        export_run(run, tmp_path / "w.safetensors", use="")
+    assert not list(tmp_path.glob(".*"))

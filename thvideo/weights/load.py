@@ -1,0 +1,89 @@
+"""Reads the weights of a generator, and says what to do where they do not fit."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from thvideo.errors import InputError
+from thvideo.weights.cards import Card, card, shipped_names, shipped_weight, verify_file
+from thvideo.weights.pth import read_tensors
+
+PARTS = ("embedder", "generator", "discriminator")
+
+_MAKE = "thvideo metatrain --data DATASET -o RUN, then thvideo weights export RUN -o FILE"
+
+
+def load_weights(
+    name_or_path: str | Path, preset: str | None = None, draw_style: int | None = None
+) -> tuple[dict[str, dict[str, Tensor]], Card]:
+    """Load the weights of a generator and what belongs to it.
+
+    Args:
+        name_or_path: a shipped name, or a `.safetensors` file as `thvideo weights export`
+            writes it.
+        preset: the preset that they must be of, such as `swift`; any if None.
+        draw_style: version of the landmark image that they must have been trained on; any if
+            None.
+
+    Returns:
+        The tensors of each part (`embedder`, `generator`, `discriminator`) by their names in
+        it, floating ones as float32, and the card.
+
+    Raises:
+        InputError: they are missing, damaged, of another preset or another version, or hold no
+            generator. The hint says how to get others.
+    """
+    path = _file_of(name_or_path)
+    found = verify_file(path)
+    if "preset" not in found or "draw_style" not in found:
+        what = found.get("what", "its card does not say what")
+        raise InputError(f"{path} holds no generator ({what})", hint=_others(preset))
+    if preset is not None and found["preset"] != preset:
+        raise InputError(
+            f"{path} was trained for the preset {found['preset']!r}, not {preset!r}",
+            hint=f"pass --generator {found['preset']}, or {_others(preset)}",
+        )
+    if draw_style is not None and found["draw_style"] != draw_style:
+        raise InputError(
+            f"{path} was trained on landmark images of style {found['draw_style']}, and this "
+            f"version draws style {draw_style}",
+            hint=_others(preset),
+        )
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+    for key, value in read_tensors(path).items():
+        part, _, name = key.partition(".")
+        if part not in parts or not name:
+            raise InputError(
+                f"{path} holds {key!r}, which belongs to no part", hint=_others(preset)
+            )
+        parts[part][name] = value.float() if value.is_floating_point() else value
+    if missing := [part for part in PARTS[:2] if not parts[part]]:
+        raise InputError(f"{path} lacks the {' and the '.join(missing)}", hint=_others(preset))
+    return parts, found
+
+
+def _file_of(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path).expanduser()
+    if str(name_or_path) in shipped_names():
+        return shipped_weight(str(name_or_path))
+    if path.is_file():
+        return path
+    is_path = path.suffix or len(path.parts) > 1
+    fact = f"there are no weights at {path}" if is_path else f"no weights {str(path)!r} are shipped"
+    raise InputError(fact, hint=_others(None))
+
+
+def _others(preset: str | None) -> str:
+    """What gets or makes weights that fit."""
+    fitting = [name for name in shipped_names() if _is_of(name, preset)]
+    if fitting:
+        return f"thvideo weights ls lists what ships: {', '.join(fitting)}; or make some: {_MAKE}"
+    return f"none that fit are shipped (thvideo weights ls); make some: {_MAKE}"
+
+
+def _is_of(name: str, preset: str | None) -> bool:
+    try:
+        found = card(name)
+    except InputError:
+        return False
+    return "preset" in found and preset in (None, found["preset"])
