@@ -34,3 +34,28 @@ class SelfAttention(nn.Module):
         seen = torch.bmm(value, weights.transpose(1, 2).to(value.dtype))
         seen = seen.reshape(*seen.shape[:2], *features.shape[2:])
         return features + self.gamma.to(features.dtype) * self.out(seen)
+
+
+def attention_after(
+    widths: tuple[int, ...], stride: int | None, first_stride: int = 2
+) -> dict[str, nn.Module]:
+    """Self-attention for a stack of halving blocks.
+
+    Args:
+        widths: channels after each block.
+        stride: input pixels per cell at which attention stands; None for none.
+        first_stride: input pixels per cell after the first block.
+
+    Returns:
+        At most one module, keyed by the number of the block that it follows.
+
+    Raises:
+        ValueError: no block has that stride.
+    """
+    if stride is None:
+        return {}
+    strides = [first_stride * 2**index for index in range(len(widths))]
+    if stride not in strides:
+        raise ValueError(f"no block has a stride of {stride} px: the strides are {strides}")
+    index = strides.index(stride)
+    return {str(index): SelfAttention(widths[index])}

@@ -17,6 +17,9 @@ from thvideo.models.spectral import spectral
 
 Norm = Literal["none", "instance"]
 
+#: Channels of a picture and its landmark image together: what E and D look at.
+N_INPUTS = 6
+
 _EPS = 1e-5
 
 

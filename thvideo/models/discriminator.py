@@ -13,12 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thvideo.models.attention import SelfAttention
-from thvideo.models.blocks import ResidualBlock, sum_pool
+from thvideo.models.attention import attention_after
+from thvideo.models.blocks import N_INPUTS, ResidualBlock, sum_pool
 from thvideo.shapes import check_shape
 
-#: Channels of a picture and its landmark image together.
-N_INPUTS = 6
 # Range of the first values of W and w_0: scores start near 0, where the hinge has a slope.
 _START_RANGE = 0.1
 
@@ -117,28 +115,3 @@ class Discriminator(nn.Module):
                 features = self.attention[str(index)](features)
         score = (sum_pool(features) * w.float()).sum(dim=1) + self.bias
         return Judged(score, seen)
-
-
-def attention_after(
-    widths: tuple[int, ...], stride: int | None, first_stride: int = 2
-) -> dict[str, nn.Module]:
-    """Self-attention for a stack of halving blocks.
-
-    Args:
-        widths: channels after each block.
-        stride: input pixels per cell at which attention stands; None for none.
-        first_stride: input pixels per cell after the first block.
-
-    Returns:
-        At most one module, keyed by the number of the block that it follows.
-
-    Raises:
-        ValueError: no block has that stride.
-    """
-    if stride is None:
-        return {}
-    strides = [first_stride * 2**index for index in range(len(widths))]
-    if stride not in strides:
-        raise ValueError(f"no block has a stride of {stride} px: the strides are {strides}")
-    index = strides.index(stride)
-    return {str(index): SelfAttention(widths[index])}

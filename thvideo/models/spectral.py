@@ -37,7 +37,8 @@ class SpectralNorm(nn.Module):
         self.register_buffer(
             "v", functional.normalize(matrix.new_empty(matrix.shape[1]).normal_(), dim=0)
         )
-        self.iterate(weight, _START_ITERATIONS)
+        if not weight.is_meta:
+            self.iterate(weight, _START_ITERATIONS)
 
     @torch.no_grad()
     def iterate(self, weight: Tensor, n_iterations: int) -> None:

@@ -1,0 +1,101 @@
+"""The presets: which networks, how wide, and the one place where they are built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+from thvideo.errors import InputError
+from thvideo.models.discriminator import Discriminator
+from thvideo.models.embedder import Embedder
+from thvideo.models.generator import PaperGenerator, PaperOptions
+
+PresetName = Literal["paper"]
+
+
+@dataclass(frozen=True)
+class DiscriminatorOptions:
+    """The architecture of a discriminator's convolutions; see `Discriminator`."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
+    attention_stride: int | None = 8
+    unshuffle: int = 1
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The architecture of all networks of a preset.
+
+    Args:
+        preset: The preset's name.
+        networks: Of the embedder and the generator.
+        discriminator: Of the discriminator.
+    """
+
+    preset: PresetName
+    networks: PaperOptions
+    discriminator: DiscriminatorOptions
+
+
+class Networks(NamedTuple):
+    """The networks of a preset, in training mode, with fresh weights."""
+
+    embedder: Embedder
+    generator: PaperGenerator
+    discriminator: Discriminator
+
+
+PRESETS: Mapping[str, ModelOptions] = {
+    "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
+}
+
+
+def build_networks(options: ModelOptions, n_videos: int) -> Networks:
+    """Build the networks of a preset; weights are drawn from PyTorch's global generator.
+
+    Args:
+        options: The architecture, one of `PRESETS` or a changed copy.
+        n_videos: Number of training videos, which is the number of columns of W.
+    """
+    networks, judge = options.networks, options.discriminator
+    discriminator = Discriminator(
+        n_videos,
+        judge.widths,
+        attention_stride=judge.attention_stride,
+        unshuffle=judge.unshuffle,
+    )
+    embedder = Embedder(networks.embedder_widths, attention_stride=networks.down_attention_stride)
+    return Networks(embedder, PaperGenerator(networks), discriminator)
+
+
+def options_from_card(written: Mapping[str, Any]) -> ModelOptions:
+    """Read the architecture that a weights file or a run folder states.
+
+    Args:
+        written: `dataclasses.asdict` of a `ModelOptions` after a round through JSON.
+
+    Raises:
+        InputError: the preset is unknown, or a field is missing or not known here.
+    """
+    preset = str(written.get("preset"))
+    if preset not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise InputError(
+            f"the preset {preset!r} is unknown to this version", hint=f"it knows {known}"
+        )
+    kinds = type(PRESETS[preset].networks), DiscriminatorOptions
+    parts = written.get("networks"), written.get("discriminator")
+    networks, judge = (_restored(kind, part) for kind, part in zip(kinds, parts, strict=True))
+    return ModelOptions(PRESETS[preset].preset, networks, judge)
+
+
+def _restored(kind: type[Any], written: Any) -> Any:
+    """A dataclass from its JSON form, in which tuples have become lists."""
+    names = {field.name for field in fields(kind)}
+    stated = set(written) if isinstance(written, Mapping) else set()
+    if stated != names:
+        odd = ", ".join(sorted(stated ^ names))
+        raise InputError(
+            f"the architecture is of another version of thvideo: {odd} is missing or unknown",
+            hint="make the weights with this version, or use the version that made them",
+        )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})
