@@ -31,6 +31,13 @@ def closed_face() -> F64Array:
     return face
 
 
+def shut(points: F64Array) -> F64Array:
+    """The same face with the upper lids on the lower ones."""
+    points = points.copy()
+    points[[37, 38, 43, 44]] = points[[41, 40, 47, 46]]
+    return points
+
+
 def noise_picture() -> U8Array:
     """Smooth coloured noise: every place looks different."""
     generator = torch.Generator().manual_seed(3)
@@ -70,6 +77,17 @@ def test_batches_of_one_and_of_seven_give_the_same_pixels(generator: WarpGenerat
     assert np.abs(together - alone).max() <= 1
 
 
+def test_openings_of_heads_far_apart_do_not_draw_over_each_other(
+    generator: WarpGenerator, source: F64Array
+) -> None:
+    blinking = shut(source)
+    blinking[68:, 0] += 2.0
+    points = blinking + np.array([(-20, 0), (20, 25)])[:, None]
+    together = generator.generate(points).astype(int)
+    alone = np.concatenate([generator.generate(points[i : i + 1]) for i in range(2)])
+    assert np.abs(together - alone).max() <= 1
+
+
 def test_features_follow_their_landmarks(source: F64Array) -> None:
     for landmark in (30, 36, 57, 8):
         picture = np.full((SIZE_PX, SIZE_PX, 3), 90, np.uint8)
@@ -90,9 +108,6 @@ def test_closed_lids_hide_the_eyeball(source: F64Array) -> None:
         middle = (low + high) / 2
         y, x = int(middle[1]), int(middle[0])
         picture[y, x - 2 : x + 3] = [0, 0, 255]
-    face = closed_face()
-    for upper, lower in (((37, 38), (41, 40)), ((43, 44), (47, 46))):
-        face[upper, :2] = face[lower, :2]
     generator = WarpGenerator(picture[None], source[None], CPU)
 
     def blue(points: F64Array) -> int:
@@ -100,7 +115,22 @@ def test_closed_lids_hide_the_eyeball(source: F64Array) -> None:
         return int((drawn[..., 2] - drawn[..., 0] > 60).sum())
 
     assert blue(source) >= 8
-    assert blue(posed(face, (0, 0, 0))[0]) == 0
+    assert blue(shut(source)) == 0
+
+
+def test_a_closed_lid_is_lighter_than_the_lashes_beside_it_and_darker_than_the_cheek(
+    source: F64Array,
+) -> None:
+    picture = np.full((SIZE_PX, SIZE_PX, 3), 200, np.uint8)
+    eye = source[36:42]
+    (left, top), (right, bottom) = eye.min(axis=0).round().astype(int), eye.max(axis=0).astype(int)
+    picture[top - 5 : bottom + 4, left - 2 : right + 3] = 60
+    generator = WarpGenerator(picture[None], source[None], CPU)
+    drawn = generator.generate(shut(source)[None])[0].astype(int)
+    middle = (left + right) // 2
+    lid = drawn[(top + bottom) // 2 : bottom - 1, middle - 1 : middle + 2].mean()
+    assert 95 < lid < 170
+    assert drawn[bottom + 12, middle].tolist() == [200, 200, 200]
 
 
 def test_an_open_mouth_is_dark_inside_and_grey_in_a_grey_picture(source: F64Array) -> None:

@@ -40,7 +40,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     generator: GeneratorName = "warp"
     motion: Motion = "relative"
     pose: float = 1.0

@@ -13,6 +13,11 @@ _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
 #: beyond the lashes, short of the brow's shadow.
 _LID_MARGIN = 0.3
 
+#: Lashes and the socket's shade darken what lies right beside an open eye. A lid that covers it is
+#: lit like the cheek: below its crease it nears, by this share, the colour found this far below,
+#: in heights of the open eye, and is nowhere darkened.
+_LID_LIGHT, _CHEEK = 0.5, 1.0
+
 #: The lash line on a closed eye: half its width in half eye widths, and how dark it is.
 _LASH_HALF, _LASH = 0.07, 0.7
 
@@ -93,6 +98,9 @@ def _lid_skin(image: Tensor, frame: Frame, lids: Lids, closed: Tensor) -> Tensor
     share = ((y - top) / (bottom - top).clamp_min(1e-3)).clamp(0, 1)
     above, below = (_around(image, frame, x, line) for line in (top, bottom))
     grown = above + (share * share * (3 - 2 * share))[:, None] * (below - above)
+    cheek = _around(image, frame, x, lids.lower + _CHEEK * height + _NO_HEIGHT)
+    lit = _LID_LIGHT * closed * (1 - _fade(1.5 * share))
+    grown = grown + lit[:, None] * (cheek - grown).clamp_min(0)
     lash = sample(image, frame.to_pixels(x, lids.upper))
     line = torch.exp(-(((y - lids.new_upper) / _LASH_HALF) ** 2)) * ripe * _LASH
     grown = grown + line[:, None] * (torch.minimum(lash, grown) - grown)

@@ -26,7 +26,7 @@ from thvideo.landmarks.pose import Pose, fit_pose, project
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 from thvideo.synthesis.eye import draw_eye
 from thvideo.synthesis.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
-from thvideo.synthesis.openings import OPENINGS, Frame, Opening, change_of, frame_of, lids_at
+from thvideo.synthesis.openings import OPENINGS, REACH, Frame, Opening, change_of, frame_of, lids_at
 
 
 class Generator(Protocol):
@@ -235,7 +235,7 @@ class WarpGenerator:
         """Draw one opening into the frames ``[B, 3, S, S]``, in place."""
         around = [*opening.corners, *opening.upper, *opening.lower, *opening.outer_upper]
         places = targets[:, [*around, *opening.outer_lower]]
-        reach = (1.3 if opening.kind == "eye" else 0.4) * frame.half_px
+        reach = (REACH if opening.kind == "eye" else 0.4) * frame.half_px
         low = (places.amin(dim=(0, 1)) - reach).floor().clamp(0, self.size_px - 1).int().tolist()
         high = (places.amax(dim=(0, 1)) + reach).ceil().clamp(1, self.size_px).int().tolist()
         rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
@@ -248,8 +248,7 @@ class WarpGenerator:
             own_x, own_y = frame.to_local(self._points[opening.iris])
             shift = torch.stack([x - own_x, y - own_y], dim=-1)
             patch = draw_eye(self._image, frame, lids, shift)
-            looks = (2 * frame.half_px * torch.linalg.vector_norm(shift, dim=-1)).clamp(0, 1)
-            change = torch.maximum(change_of(lids, frame), looks[:, None, None, None])
+            change = change_of(lids, frame, shift)
         else:
             mouth = mouth_at(frame, self._points, targets, unposed[:, 70:], lids, self._colours)
             patch = draw_mouth(self._image, frame, lids, mouth)

@@ -104,6 +104,11 @@ def along(coefficients: Tensor, x: Tensor) -> Tensor:
     return (basis * coefficients[:, None, None]).sum(dim=-1)
 
 
+#: Layers end this far above and below an opening, in half its width: there they show the same as
+#: the warp. A patch that serves many frames reaches further, over what other openings have drawn.
+REACH = 1.3
+
+
 @dataclass(frozen=True)
 class Lids:
     """Upper and lower edge in the source and where they have to go, at every pixel of a patch.
@@ -145,13 +150,23 @@ def lids_at(
     return Lids(x, y, upper, lower, new_upper, new_lower)
 
 
-def change_of(lids: Lids, frame: Frame) -> Tensor:
-    """Return how far an opening is from rest, 0..1 ``[B, 1, H, W]``.
+def change_of(lids: Lids, frame: Frame, shift: Tensor | None = None) -> Tensor:
+    """Return how far an opening is from rest, 0..1 ``[B, 1, H, W]``; 0 where it does not reach.
 
     At rest a picture shows its own pixels; layers come in over the first half pixel of movement.
+
+    Args:
+        lids: The opening's edges over the patch.
+        frame: Its coordinates.
+        shift: ``[B, 2]`` how far what lies behind the lids goes, x and y.
     """
     moved = (lids.upper - lids.new_upper).abs() + (lids.lower - lids.new_lower).abs()
-    return (2 * frame.half_px * moved).clamp(0, 1)[:, None]
+    if shift is not None:
+        moved = torch.maximum(moved, torch.linalg.vector_norm(shift, dim=-1)[:, None, None])
+    above = torch.minimum(lids.upper, lids.new_upper) - lids.y
+    below = lids.y - torch.maximum(lids.lower, lids.new_lower)
+    near = (lids.x.abs() < 1) & (above < REACH) & (below < REACH)
+    return ((2 * frame.half_px * moved).clamp(0, 1) * near)[:, None]
 
 
 def between(y: Tensor, upper: Tensor, lower: Tensor, half_px: float) -> Tensor:
