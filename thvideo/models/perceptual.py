@@ -218,7 +218,8 @@ def content_loss(
         images: `[B, 3, S, S]` RGB in -1..1; gradients reach these alone.
         targets: the same shape.
         mask: `[B, 1, S, S]` in 0..1; pixels at 0 count nothing at all: they are taken from the
-            targets, and a layer's mean is weighted by the mask averaged over its cells.
+            targets, and a layer's mean over a sample is weighted by the mask averaged over its
+            cells.
 
     Returns:
         A scalar, float32.
@@ -272,9 +273,10 @@ def _unit_length(features: Tensor) -> Tensor:
 
 
 def _masked_mean(difference: Tensor, weight: Tensor) -> Tensor:
-    """Mean of `[B, C, s, s]` weighted by `[B, 1, s, s]`; 0 if nothing has a weight."""
-    total = weight.sum() * difference.shape[1]
-    return (difference * weight).sum() / total.clamp(min=torch.finfo(torch.float32).eps)
+    """Mean of `[B, C, s, s]` weighted by `[B, 1, s, s]` in each sample; 0 without any weight."""
+    total = weight.sum(dim=(1, 2, 3)) * difference.shape[1]
+    sums = (difference * weight).sum(dim=(1, 2, 3))
+    return (sums / total.clamp(min=torch.finfo(torch.float32).eps)).mean()
 
 
 def _channel_weights(linear: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
