@@ -160,11 +160,12 @@ def frames_at(times_s: F64Array, fps: Fraction) -> I64Array:
     Returns:
         `[N]` indices, N at most T.
     """
+    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / float(fps)
     # A quarter of a step is forgiven: containers round times.
-    slack_s = 0.25 / float(fps)
-    n_steps = int((times_s[-1] + slack_s) * float(fps)) + 1
-    shown = np.searchsorted(times_s, np.arange(n_steps) / float(fps) + slack_s, side="right") - 1
-    return np.unique(shown).astype(np.int64)
+    slack_s = 0.25 * min(step_s, 1 / float(fps))
+    n_wanted = int(np.ceil((times_s[-1] + step_s - slack_s) * float(fps)))
+    wanted_s = np.arange(max(1, n_wanted)) / float(fps) + slack_s
+    return np.unique(np.searchsorted(times_s, wanted_s, side="right") - 1).astype(np.int64)
 
 
 def plan_clips(
