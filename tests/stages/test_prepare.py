@@ -1,7 +1,6 @@
 """Prepare: what becomes a clip and what is rejected, whatever happens on the way."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
