@@ -40,7 +40,6 @@ def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
         ("--version",),
         ("reenact", "--help"),
         ("workspace", "--help"),
-        ("prepare", "--help"),
         ("weights", "ls"),
     ],
 )

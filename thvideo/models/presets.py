@@ -8,8 +8,9 @@ from thvideo.errors import InputError
 from thvideo.models.discriminator import Discriminator
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator, PaperOptions
+from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions
 
-PresetName = Literal["paper"]
+PresetName = Literal["paper", "swift"]
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,25 @@ class ModelOptions:
     """
 
     preset: PresetName
-    networks: PaperOptions
+    networks: PaperOptions | SwiftOptions
     discriminator: DiscriminatorOptions
 
 
 class Networks(NamedTuple):
     """The networks of a preset, in training mode, with fresh weights."""
 
-    embedder: Embedder
-    generator: PaperGenerator
+    embedder: Embedder | SwiftEmbedder
+    generator: PaperGenerator | SwiftGenerator
     discriminator: Discriminator
 
 
 PRESETS: Mapping[str, ModelOptions] = {
     "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
+    "swift": ModelOptions(
+        "swift",
+        SwiftOptions(),
+        DiscriminatorOptions((24, 48, 96, 192, 256), attention_stride=None, unshuffle=2),
+    ),
 }
 
 
@@ -63,6 +69,8 @@ def build_networks(options: ModelOptions, n_videos: int) -> Networks:
         attention_stride=judge.attention_stride,
         unshuffle=judge.unshuffle,
     )
+    if isinstance(networks, SwiftOptions):
+        return Networks(SwiftEmbedder(networks), SwiftGenerator(networks), discriminator)
     embedder = Embedder(networks.embedder_widths, attention_stride=networks.down_attention_stride)
     return Networks(embedder, PaperGenerator(networks), discriminator)
 

@@ -1,0 +1,260 @@
+"""The swift preset's embedder and generator: a warped source, and what a warp cannot show.
+
+Not in arXiv:1905.08233: the source crop nearest in pose is warped to the driver's landmarks, a
+small network corrects the warp, and the generator adds what is missing to the picture. Both
+last layers start at zero, so training starts at the plain warp and can only gain.
+
+Shapes: B frames, S pixels along a side, C channels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from thvideo.imaging.warp import coarse_grid, fetch, upsample_flow
+from thvideo.models.shown import Drawn, Shown
+
+#: An instance's standard deviation is at least this: a flat map must not blow up.
+_LEAST_DEVIATION = 1e-3
+
+
+@dataclass(frozen=True)
+class SwiftOptions:
+    """The architecture of the swift preset.
+
+    Args:
+        size_px: Side of the pictures that the networks are trained on.
+        embedding: Values of the identity embedding.
+        widths: Channels at a half, a quarter and an eighth of the picture's side.
+        n_blocks: Residual blocks at an eighth.
+        flow_px: Side of what the flow network reads and writes, whatever the picture's.
+        flow_widths: Its channels at 1, 1/2 and 1/4 of that side.
+        embedder_widths: Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side.
+    """
+
+    size_px: int = 256
+    embedding: int = 256
+    widths: tuple[int, int, int] = (24, 64, 128)
+    n_blocks: int = 3
+    flow_px: int = 64
+    flow_widths: tuple[int, int, int] = (24, 48, 64)
+    embedder_widths: tuple[int, int, int, int] = (32, 64, 128, 256)
+
+
+def convolution(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the side, or divides it by the stride."""
+    return nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2)
+
+
+def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Adaptive instance normalisation (arXiv:1703.06868) around a scale of 1.
+
+    Args:
+        features: ``[B, C, H, W]``.
+        scale: ``[B, C]``, what is added to 1.
+        shift: ``[B, C]``.
+    """
+    # Sums in single precision whatever the features' own: bf16 loses means of large maps.
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0)
+    gain = (1 + scale.float()) / (variance.sqrt() + _LEAST_DEVIATION)
+    offset = shift.float() - mean * gain
+    gain, offset = gain.to(features.dtype), offset.to(features.dtype)
+    return torch.addcmul(offset[:, :, None, None], features, gain[:, :, None, None])
+
+
+class AdaptiveBlock(nn.Module):
+    """AdaIN, ReLU, convolution, twice, around a skip; the AdaIN parameters come from outside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.first = convolution(width, width)
+        self.second = convolution(width, width)
+
+    @property
+    def n_adain(self) -> int:
+        """AdaIN parameters that the block takes: two scales and two shifts a channel."""
+        return 4 * self.width
+
+    def forward(self, features: Tensor, adain: Tensor) -> Tensor:
+        """``[B, C, H, W]`` and ``[B, 4 C]`` to ``[B, C, H, W]``."""
+        scale_1, shift_1, scale_2, shift_2 = adain.chunk(4, dim=1)
+        hidden = self.first(functional.relu(modulate(features, scale_1, shift_1)))
+        hidden = self.second(functional.relu(modulate(hidden, scale_2, shift_2)))
+        return features + hidden
+
+
+class PlainBlock(nn.Module):
+    """Two convolutions around a skip, without norms: the detail levels keep their contrast."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = convolution(width, width)
+        self.second = convolution(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to the same shape."""
+        hidden = functional.relu(self.first(functional.relu(features)))
+        return features + self.second(hidden)
+
+
+class FlowNet(nn.Module):
+    """Corrects the spline's flow: hair goes with the head, necks bend, the background stays.
+
+    Args:
+        options: The architecture.
+    """
+
+    #: Warped source and both landmark images (3 channels each), and the flow (2).
+    CHANNELS = 11
+
+    def __init__(self, options: SwiftOptions) -> None:
+        super().__init__()
+        fine, middle, coarse = options.flow_widths
+        self.stem = convolution(self.CHANNELS, fine)
+        self.down_1 = convolution(fine, middle, stride=2)
+        self.encode = PlainBlock(middle)
+        self.down_2 = convolution(middle, coarse, stride=2)
+        self.core = nn.Sequential(PlainBlock(coarse), PlainBlock(coarse))
+        self.up_1 = convolution(coarse, middle)
+        self.up_2 = convolution(middle, fine)
+        self.last = convolution(fine, 2)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """``[B, 11, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
+        fine = self.stem(seen)
+        middle = self.encode(self.down_1(functional.relu(fine)))
+        coarse = self.core(self.down_2(functional.relu(middle)))
+        raised = functional.interpolate(functional.relu(coarse), scale_factor=2.0)
+        middle = middle + self.up_1(raised)
+        raised = functional.interpolate(functional.relu(middle), scale_factor=2.0)
+        fine = fine + self.up_2(raised)
+        return self.last(functional.relu(fine))
+
+
+class SwiftEmbedder(nn.Module):
+    """Reads one source crop and its landmark image into an identity embedding.
+
+    As the paper's E without norms and with global sum pooling, at a quarter of the side.
+
+    Args:
+        options: The architecture.
+    """
+
+    def __init__(self, options: SwiftOptions) -> None:
+        super().__init__()
+        first, *rest = options.embedder_widths
+        self.stem = convolution(6 * 16, first)
+        steps: list[nn.Module] = [PlainBlock(first)]
+        for width in rest:
+            steps += [nn.ReLU(), convolution(first, width, stride=2), PlainBlock(width)]
+            first = width
+        self.encode = nn.Sequential(*steps)
+        self.out = nn.Linear(first, options.embedding)
+        # A sum over S / 32 squared cells: as large as a mean at the trained size.
+        self.share = 1.0 / (options.size_px / 32) ** 2
+
+    def forward(self, images: Tensor, maps: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` and ``[B, 3, S, S]``, both in -1..1, to ``[B, embedding]``."""
+        features = functional.pixel_unshuffle(torch.cat([images, maps], dim=1), 4)
+        features = functional.relu(self.encode(self.stem(features)))
+        return self.out(features.float().sum(dim=(2, 3)) * self.share)
+
+
+class SwiftGenerator(nn.Module):
+    """Warps the source to the landmarks and adds what is missing; AdaIN from the identity.
+
+    Args:
+        options: The architecture.
+    """
+
+    def __init__(self, options: SwiftOptions) -> None:
+        super().__init__()
+        self.options = options
+        half, quarter, eighth = options.widths
+        self.flow = FlowNet(options)
+        self.stem = convolution(6 * 4, half)
+        self.down_1 = convolution(half, quarter, stride=2)
+        self.encode_quarter = PlainBlock(quarter)
+        self.down_2 = convolution(quarter, eighth, stride=2)
+        self.core = nn.ModuleList(AdaptiveBlock(eighth) for _ in range(options.n_blocks))
+        self.up_1 = convolution(eighth, quarter, kernel=1)
+        self.decode_quarter = AdaptiveBlock(quarter)
+        self.up_2 = convolution(quarter, half, kernel=1)
+        self.decode_half = PlainBlock(half)
+        self.last = convolution(half, 3 * 4)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+        #: P of the paper: from the embedding to all AdaIN parameters.
+        self.projection = nn.Linear(options.embedding, self.n_adain)
+
+    @property
+    def n_adain(self) -> int:
+        """How many AdaIN parameters the generator takes."""
+        blocks = [block for block in self.modules() if isinstance(block, AdaptiveBlock)]
+        return sum(block.n_adain for block in blocks)
+
+    def adain_parameters(self, embedding: Tensor) -> Tensor:
+        """``psi_i = P e_i``: ``[B, embedding]`` to ``[B, n_adain]``."""
+        return self.projection(embedding)
+
+    def forward(self, shown: Shown, adain: Tensor) -> Drawn:
+        """Draw frames.
+
+        Args:
+            shown: What to draw, ``B`` frames of ``S`` by ``S`` pixels; ``S`` divisible by 8.
+            adain: ``[B, n_adain]``.
+        """
+        flow = self.corrected_flow(shown)
+        warped = fetch(shown.source, self.upsampled(flow, shown.source.shape[-1]))
+        image = warped + self.correction(warped, shown.target_map, adain)
+        return Drawn(image, warped, flow)
+
+    def corrected_flow(self, shown: Shown) -> Tensor:
+        """Return where every cell fetches from, ``[B, F, F, 2]`` in -1..1 of the picture."""
+        side, size_px = self.options.flow_px, shown.source.shape[-1]
+        small = [shrunk(picture, side) for picture in (shown.source, shown.target_map)]
+        small_map = shrunk(shown.source_map, side)
+        grid = upsample_flow(coarse_grid(shown.flow.float(), size_px), side)
+        moved = upsample_flow(shown.flow.float(), side) * (2.0 / (size_px - 1))
+        seen = [fetch(small[0].float(), grid), small[1], small_map, moved.permute(0, 3, 1, 2)]
+        correction = self.flow(torch.cat([part.float() for part in seen], dim=1))
+        return grid + correction.float().permute(0, 2, 3, 1)
+
+    @staticmethod
+    def upsampled(flow: Tensor, size_px: int) -> Tensor:
+        """Interpolate ``[B, F, F, 2]`` to every pixel, ``[B, S, S, 2]``."""
+        return upsample_flow(flow, size_px)
+
+    def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
+        """Return what is added to the warped source, ``[B, 3, S, S]``."""
+        parts = iter(self._slices(adain))
+        seen = functional.pixel_unshuffle(torch.cat([warped.to(target_map), target_map], 1), 2)
+        half = self.stem(seen)
+        quarter = self.encode_quarter(self.down_1(functional.relu(half)))
+        eighth = self.down_2(functional.relu(quarter))
+        for block in self.core:
+            eighth = block(eighth, next(parts))
+        raised = functional.interpolate(self.up_1(functional.relu(eighth)), scale_factor=2.0)
+        quarter = self.decode_quarter(quarter + raised, next(parts))
+        raised = functional.interpolate(self.up_2(functional.relu(quarter)), scale_factor=2.0)
+        half = self.decode_half(half + raised)
+        return functional.pixel_shuffle(self.last(functional.relu(half)), 2).float()
+
+    def _slices(self, adain: Tensor) -> list[Tensor]:
+        blocks = [block for block in self.modules() if isinstance(block, AdaptiveBlock)]
+        return list(torch.split(adain, [block.n_adain for block in blocks], dim=1))
+
+
+def shrunk(picture: Tensor, side_px: int) -> Tensor:
+    """Average a picture ``[B, C, S, S]`` down to ``[B, C, side, side]``."""
+    factor, rest = divmod(picture.shape[-1], side_px)
+    if rest == 0 and factor >= 1:
+        return functional.avg_pool2d(picture, factor) if factor > 1 else picture
+    return functional.interpolate(picture, (side_px, side_px), mode="area")

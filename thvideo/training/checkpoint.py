@@ -1,0 +1,131 @@
+"""Checkpoints of a run: whole or not at all, and everything that an exact resume needs.
+
+A checkpoint is a folder: ``weights.safetensors`` (averaged embedder and generator, and the
+discriminator: what is exported), ``training.safetensors`` (the networks as they are being
+trained, and the optimisers) and ``state.json`` (the step, and numbers).
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from thvideo.errors import InputError
+
+WEIGHTS, TRAINING, STATE = "weights.safetensors", "training.safetensors", "state.json"
+
+Tensors = dict[str, Tensor]
+
+
+def write_checkpoint(
+    folder: Path, weights: Tensors, training: Tensors, state: Mapping[str, Any]
+) -> None:
+    """Publish a checkpoint in the place of an older one of the same name.
+
+    Args:
+        folder: Where it shall be.
+        weights: What is exported.
+        training: What only a resume needs.
+        state: JSON values.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(_owned(weights), partial / WEIGHTS)
+    save_file(_owned(training), partial / TRAINING)
+    (partial / STATE).write_text(json.dumps(dict(state), indent=1) + "\n", encoding="utf-8")
+    for path in partial.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    # A folder cannot replace a full one in one step: the older one steps aside first, and is
+    # found there if the run dies in between.
+    aside = folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    partial.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_checkpoint(folder: Path) -> tuple[Tensors, Tensors, dict[str, Any]] | None:
+    """Read a checkpoint, or the one before it if a run died while replacing it.
+
+    Returns:
+        Weights, training tensors and state; None if there is none.
+
+    Raises:
+        InputError: The checkpoint is damaged.
+    """
+    for place in (folder, folder.with_name(f"{folder.name}.old")):
+        if not place.is_dir():
+            continue
+        try:
+            state: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
+            return load_file(place / WEIGHTS), load_file(place / TRAINING), state
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError(
+                f"the checkpoint {place} is damaged ({error})",
+                hint="remove it; the run goes on from another one with --resume-from",
+            ) from error
+    return None
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """Name tensors ``PREFIX.NAME``."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """Return the tensors that are named ``PREFIX.NAME``, by name."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> Tensors:
+    """Return an optimiser's state as tensors named ``INDEX.KEY``."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` gave."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        # SparseAdam counts its steps in a plain number.
+        is_count = key == "step" and isinstance(optimizer, torch.optim.SparseAdam)
+        state.setdefault(int(index), {})[key] = int(tensor) if is_count else tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def load_into(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Load a network's tensors.
+
+    Raises:
+        InputError: They are those of another architecture.
+    """
+    try:
+        network.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{what} does not fit the architecture ({first})",
+            hint="choose the preset and the options that the weights were made with",
+        ) from error
+
+
+def _owned(tensors: Tensors) -> Tensors:
+    """Copies that share no memory, as the format wants."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

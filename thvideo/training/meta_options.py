@@ -1,0 +1,128 @@
+"""Every option of meta-training, its one default, and what each preset changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from thvideo.errors import UsageError
+from thvideo.models.presets import PresetName
+from thvideo.training.episodes import EpisodeOptions
+from thvideo.training.losses import LOSS_WEIGHTS, LossWeights
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class MetaOptions:
+    """What is trained, on what, and how. The budget of a run is not among it.
+
+    Args:
+        data: The dataset's folder.
+        preset: Which networks.
+        sizes: Sides of the pictures in turn, each with its number of steps; the last one's
+            number does not matter, it lasts to the end.
+        batch_size: Episodes in a step, over all processes.
+        accumulate: In how many parts a process takes its share of a batch.
+        episodes: How episodes are drawn and changed.
+        losses: How much each loss counts.
+        perceptual: Folder or file of each perceptual network that the losses name.
+        adversarial_from: First step in which the discriminator takes part.
+        d_steps: Steps of the discriminator for each of embedder and generator.
+        lr: Learning rate of embedder and generator.
+        lr_d: Learning rate of the discriminator.
+        betas: Adam's.
+        warmup: Steps in which the learning rates rise.
+        ema: Decay of the averaged embedder and generator.
+        clip_norm: Gradients are scaled down to this norm; 0 leaves them.
+        seed: Of the first weights and all episodes.
+        val_episodes: How many fixed episodes of other people measure the progress.
+    """
+
+    data: Path
+    preset: PresetName = "swift"
+    sizes: tuple[tuple[int, int], ...] = ((256, 0),)
+    batch_size: int = 8
+    accumulate: int = 1
+    episodes: EpisodeOptions = field(default_factory=EpisodeOptions)
+    losses: LossWeights = field(default_factory=LossWeights)
+    perceptual: tuple[tuple[str, Path], ...] = ()
+    adversarial_from: int = 0
+    d_steps: int = 1
+    lr: float = 5e-5
+    lr_d: float = 2e-4
+    betas: tuple[float, float] = (0.0, 0.999)
+    warmup: int = 0
+    ema: float = 0.999
+    clip_norm: float = 0.0
+    seed: int = 0
+    val_episodes: int = 48
+
+
+#: Section 4 of arXiv:1905.08233: K = 8, two steps of D, no augmentation beside mirroring.
+_PAPER = MetaOptions(
+    data=Path(),
+    preset="paper",
+    episodes=EpisodeOptions(
+        fixed_shots=8, turn_deg=0.0, zoom=(1.0, 1.0), colour=0.0, noise=0.0, any_source=0.0
+    ),
+    losses=LOSS_WEIGHTS["v2"],
+    d_steps=2,
+)
+
+_SWIFT = MetaOptions(
+    data=Path(),
+    preset="swift",
+    batch_size=16,
+    losses=LOSS_WEIGHTS["swift"],
+    adversarial_from=4000,
+    lr=5e-4,
+    lr_d=4e-4,
+    betas=(0.5, 0.99),
+    warmup=100,
+    clip_norm=100.0,
+)
+
+META_PRESETS: Mapping[str, MetaOptions] = {"paper": _PAPER, "swift": _SWIFT}
+
+
+def without_adversary(losses: LossWeights) -> LossWeights:
+    """Return the losses' weights without those that ask the discriminator."""
+    return replace(losses, adversarial=0.0, feature_matching=0.0, matching=0.0)
+
+
+def check_options(options: MetaOptions, n_processes: int = 1) -> None:
+    """Say what in the options cannot be.
+
+    Raises:
+        UsageError: A number is out of range, or numbers do not fit each other.
+    """
+    parts = n_processes * options.accumulate
+    if options.batch_size < 1 or options.batch_size % parts:
+        raise UsageError(
+            f"a batch of {options.batch_size} cannot be shared by {n_processes} process(es) in "
+            f"{options.accumulate} part(s) each",
+            hint=f"make --batch-size a multiple of {parts}",
+        )
+    for size_px, _ in options.sizes:
+        if size_px < 64 or size_px % 32:
+            raise UsageError(
+                f"the networks cannot work on pictures of {size_px} pixels",
+                hint="--size is a multiple of 32, 64 at least",
+            )
+    named = {name for name, weight in options.losses.content if weight}
+    lacking = sorted(named - {name for name, _ in options.perceptual})
+    if lacking:
+        raise UsageError(
+            f"the losses need the perceptual network {lacking[0]}, and no weights are given for it",
+            hint=f"add --perceptual {lacking[0]}=FILE, or choose others with --losses",
+        )
+
+
+def size_at(options: MetaOptions, step: int) -> int:
+    """Return the side of the pictures in a step."""
+    for size_px, n_steps in options.sizes[:-1]:
+        if step < n_steps:
+            return size_px
+        step -= n_steps
+    return options.sizes[-1][0]
