@@ -40,6 +40,7 @@ def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
         ("--version",),
         ("reenact", "--help"),
         ("workspace", "--help"),
+        ("prepare", "--help"),
         ("weights", "ls"),
     ],
 )

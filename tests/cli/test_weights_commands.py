@@ -36,10 +36,10 @@ def run_folder(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     weights = {f"{part}.weight": torch.ones(3) for part in ("embedder", "generator")}
     save_file(weights, folder / "weights.safetensors")
-    state = {"step": 12, "seconds": 60.0, "measured": {}}
-    (folder / "state.json").write_text(json.dumps(state))
-    options = {"preset": "swift", "model": {}, "draw_style": 1, "size_px": 64, "data": "2 clips"}
-    (folder.parent / "options.json").write_text(json.dumps(options | {"training": {}}))
+    (folder / "state.json").write_text(json.dumps({"step": 12}))
+    options = {"data": "clips", "sizes": [[64, 0]], "perceptual": []}
+    written = {"options": options, "models": {"preset": "swift"}, "draw_style": 1}
+    (folder.parent / "options.json").write_text(json.dumps(written))
     return folder.parent
 
 
@@ -113,8 +113,9 @@ def test_export_writes_what_can_be_loaded_and_asks_for_the_licence(
     told = capsys.readouterr().out
     assert "swift, 12 steps" in told and "--use" in told
     arguments = ["weights", "export", str(run_folder), "-o", str(target), "--use", "CC0", "--json"]
-    assert main(arguments) == 0
-    assert json.loads(capsys.readouterr().out)["use"] == "CC0"
+    assert main([*arguments, "--data", "2 clips"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["use"], card["data"]) == ("CC0", "2 clips")
     assert load_weights(target)[1]["use"] == "CC0"
     assert main(["weights", "verify", str(target)]) == 0
 

@@ -72,6 +72,14 @@ def uneven(n_frames: int, time_base: Fraction, seed: int = 0) -> FrameTimes:
 
 
 def children() -> list[str]:
-    """Return the commands of this process's children."""
-    pids = Path("/proc/self/task").glob("*/children")
-    return [pid for listed in pids for pid in listed.read_text().split()]
+    """Return the numbers of this process's children, save the one Python keeps for workers."""
+    listed = Path("/proc/self/task").glob("*/children")
+    pids = [pid for path in listed for pid in path.read_text().split()]
+    return [pid for pid in pids if b"resource_tracker" not in _command(pid)]
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

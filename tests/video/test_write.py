@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from thvideo.video.ffmpeg import running
 from thvideo.video.probe import describe, probe
 from thvideo.video.read import Scan, read_frames, scan
 from thvideo.video.timing import FrameTimes
-from thvideo.video.write import count_frames, encode_chunk, join, write_crop_chunk
+from thvideo.video.write import count_frames, encode_chunk, join, write_clip, write_crop_chunk
 
 RATES = [
     Fraction(24000, 1001),
@@ -232,3 +233,16 @@ def test_names_with_signs_that_mean_something_to_ffmpeg_work(tmp_path: Path) -> 
     assert numbers(all_frames(strange)) == [0, 1, 2]
     assert scanned(strange).times.n_frames == 3
     ffmpeg("-i", f"file:{strange}", "-f", "null", "-")
+
+
+def test_a_clip_has_its_colours_in_opencv_and_in_ffmpeg(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(20, 235, (6, 4, 4, 3))
+    frames = np.repeat(np.repeat(blocks, 16, axis=1), 16, axis=2).astype(np.uint8)
+    write_clip(tmp_path / "clip.mp4", iter([frames[:2], frames[2:]]), 6, Fraction(25))
+    capture = cv2.VideoCapture(str(tmp_path / "clip.mp4"))
+    by_opencv = np.stack([capture.read()[1][..., ::-1] for _ in range(6)])
+    for read in (all_frames(tmp_path / "clip.mp4"), by_opencv):
+        # In the middle of a block halved chroma costs nothing.
+        assert np.abs(read[:, 8::16, 8::16].astype(int) - blocks).max() <= 4
+    assert scanned(tmp_path / "clip.mp4").times.rate == 25

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from thvideo.errors import InputError
 from thvideo.weights import cards
-from thvideo.weights.export import write_weights
 from thvideo.weights.load import load_weights
+from thvideo.weights.write import write_weights
 
 CARD: dict[str, Any] = {
     "name": "made",

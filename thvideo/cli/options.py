@@ -38,6 +38,7 @@ class Opt:
         envvar: Environment variable that may hold the value.
         is_argument: Whether it is given by position.
         is_optional: Whether an argument may be left out; options always may.
+        default: What help shows where neither a recipe nor ``Resources`` has the field.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Opt:
     envvar: str | None = None
     is_argument: bool = False
     is_optional: bool = False
+    default: Any = None
 
 
 INPUTS = (
@@ -210,7 +212,7 @@ def _parameter(option: Opt) -> inspect.Parameter:
     flags = option.flags or (f"--{option.name.replace('_', '-')}",)
     # Typer would put a default that it does not apply itself in parentheses.
     details |= {"rich_help_panel": option.panel, "show_default": False}
-    details["help"] += _shown(default)
+    details["help"] += _shown(default if option.default is None else option.default)
     info = typer.Option(*flags, **details)
     return inspect.Parameter(
         option.name,

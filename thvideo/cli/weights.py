@@ -56,6 +56,8 @@ _EXPORT = (
         kind=bool),
     Opt("use", options.FILES, "For what use and under which licence the weights are passed on.",
         kind=str),
+    Opt("data", options.FILES, "What they were trained on, in words.",
+        kind=str),
 )  # fmt: skip
 # What weights may be used for depends on what they were trained on, which only people know.
 _USE = "Not stated. Weights may be used as far as the licence of their training data allows."
@@ -153,11 +155,13 @@ def export(given: Given) -> None:
     run, target = given.values["run"].expanduser(), given.values["output"]
     if target is None:
         raise UsageError("no file to write is given", hint=f"thvideo weights export {run} -o FILE")
-    from thvideo.weights.export import export_run
+    from thvideo.training.meta_export import export_run
 
     target = target.expanduser()
     checkpoint, use = given.values["checkpoint"] or "best", given.values["use"] or _USE
-    card = export_run(run, target, checkpoint, use=use, is_halved=not given.flag("fp32"))
+    data = given.values["data"]
+    said = {"use": use} | ({"data": data} if data else {})
+    card = export_run(run, target, checkpoint, said=said, is_halved=not given.flag("fp32"))
     if given.flag("json"):
         say(as_json({"event": "exported", "path": str(target)} | card))
         return

@@ -83,7 +83,12 @@ class Box(NamedTuple):
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
-def crop_for_face(points: NDArray[np.floating], size_px: int, scale: float = FACE_SCALE) -> Crop:
+def crop_for_face(
+    points: NDArray[np.floating],
+    size_px: int,
+    scale: float = FACE_SCALE,
+    lift: float = FACE_LIFT,
+) -> Crop:
     """Choose the crop that holds a head, its hair and some of the shoulders and background.
 
     Args:
@@ -91,6 +96,7 @@ def crop_for_face(points: NDArray[np.floating], size_px: int, scale: float = FAC
             points are left out.
         size_px: Side of the resampled crop.
         scale: The crop's side over the face's size.
+        lift: How far the crop's centre lies above the face's middle, in face sizes.
 
     Raises:
         ValueError: No frame has a face with a finite chin, brows and extent.
@@ -110,7 +116,7 @@ def crop_for_face(points: NDArray[np.floating], size_px: int, scale: float = FAC
     up = frames[:, BROWS].mean(axis=1) - frames[:, CHIN]
     up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1e-9)
     middle = (high.max(axis=0) + low.min(axis=0)) / 2
-    centre = middle + FACE_LIFT * face_px * up.mean(axis=0)
+    centre = middle + lift * face_px * up.mean(axis=0)
     side = max(scale * face_px, UNION_SCALE * union_px)
     return Crop(float(centre[0]), float(centre[1]), side, size_px)
 

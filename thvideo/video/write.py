@@ -17,6 +17,7 @@ from thvideo.video.encode import (
     EncodeSettings,
     chunk_arguments,
     chunk_list,
+    clip_arguments,
     crop_arguments,
     gif_arguments,
     join_arguments,
@@ -77,6 +78,23 @@ def write_crop_chunk(path: Path, frames: Iterable[U8Array], n_frames: int) -> No
     rate = Fraction(25)
     times = FrameTimes.constant(rate, n_frames)
     _encode(frames, times, lambda _: crop_arguments(path), path, rate)
+
+
+def write_clip(path: Path, frames: Iterable[U8Array], n_frames: int, rate: Fraction) -> None:
+    """Write a training clip: an mp4 at a constant rate, its colours as OpenCV reads them.
+
+    Args:
+        path: The mp4 to write.
+        frames: Batches ``[B, S, S, 3]``, S even.
+        n_frames: How many frames there are in all the batches.
+        rate: Frames per second.
+
+    Raises:
+        StageError: The number of frames is not ``n_frames``, or ffmpeg fails.
+        WorkspaceError: The disk is full or the place cannot be written.
+    """
+    times = FrameTimes.constant(rate, n_frames)
+    _encode(frames, times, lambda size: clip_arguments(path, size), path, rate)
 
 
 def _encode(

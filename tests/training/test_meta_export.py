@@ -9,17 +9,28 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from thvideo.errors import InputError, UsageError, WorkspaceError
-from thvideo.weights.export import export_run
+from thvideo.training.meta_export import export_run
 from thvideo.weights.load import load_weights
 
 OPTIONS = {
-    "preset": "swift",
-    "model": {"widths": [4, 8]},
+    "options": {
+        "data": "/a/secret/place/people",
+        "sizes": [[128, 30], [256, 0]],
+        "perceptual": [["vgg19", "/a/secret/place/vgg19.pth"]],
+        "lr": 5e-4,
+    },
+    "models": {"preset": "swift", "networks": {"widths": [4, 8]}},
     "draw_style": 1,
-    "size_px": 128,
-    "data": "12 clips of 3 people",
-    "training": {"command": "thvideo metatrain --preset swift"},
 }
+# Two calls: the second begins after step 30 and counts its seconds anew.
+METRICS = (
+    {"step": 20, "s": 60.0, "loss": 3.0},
+    {"step": 20, "val_ssim": 0.6},
+    {"step": 30, "s": 90.0, "loss": 2.0},
+    {"step": 40, "s": 30.0, "loss": 1.0},
+    {"step": 40, "val_ssim": 0.7},
+    {"step": 50, "s": 60.0, "loss": 1.0},
+)
 
 
 def weights(seed: int) -> dict[str, Tensor]:
@@ -37,8 +48,7 @@ def weights(seed: int) -> dict[str, Tensor]:
 def add_checkpoint(run: Path, name: str, seed: int, step: int) -> None:
     (run / name).mkdir(parents=True)
     save_file(weights(seed), run / name / "weights.safetensors")
-    state = {"step": step, "seconds": 90.0, "measured": {"ssim": 0.7 + step / 1000}}
-    (run / name / "state.json").write_text(json.dumps(state))
+    (run / name / "state.json").write_text(json.dumps({"step": step, "best": 0.5}))
 
 
 @pytest.fixture
@@ -47,19 +57,23 @@ def run(tmp_path: Path) -> Path:
     for name, seed, step in (("best", 1, 40), ("last", 2, 50), ("step-20", 3, 20)):
         add_checkpoint(folder, name, seed, step)
     (folder / "options.json").write_text(json.dumps(OPTIONS))
+    lines = "".join(json.dumps(line) + "\n" for line in METRICS)
+    (folder / "metrics.jsonl").write_text(lines + '{"step": 50, "va')
     return folder
 
 
 def test_the_best_checkpoint_is_exported_with_how_it_was_made(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "out" / "swift.safetensors"
-    card = export_run(run, target, use="tests only")
+    card = export_run(run, target, said={"use": "tests only"})
     parts, read = load_weights(target, "swift", draw_style=1)
     assert read == card
     assert card["name"] == "swift"
     assert card["use"] == "tests only"
-    assert (card["steps"], card["size_px"], card["options"]) == (40, 128, OPTIONS["model"])
-    assert card["measured"] == {"ssim": 0.74}
-    assert card["training"]["minutes"] == 1.5
+    assert (card["steps"], card["size_px"], card["draw_style"]) == (40, 256, 1)
+    assert card["options"] == OPTIONS["models"]
+    assert card["measured"] == {"ssim": 0.7}
+    assert card["training"]["minutes"] == 2.0
+    assert card["training"]["options"]["lr"] == 5e-4
     wanted = weights(1)["embedder.first.weight"]
     assert torch.equal(parts["embedder"]["first.weight"], wanted.half().float())
 
@@ -69,8 +83,9 @@ def test_another_checkpoint_can_be_chosen(
     run: Path, tmp_path: Path, checkpoint: str, seed: int, step: int
 ) -> None:
     target = tmp_path / "w.safetensors"
-    card = export_run(run, target, checkpoint, use="", is_halved=False)
+    card = export_run(run, target, checkpoint, said={}, is_halved=False)
     assert card["steps"] == step
+    assert card["size_px"] == (256 if step > 30 else 128)
     assert card["storage"] == "float32, int64"
     found = load_file(target)["embedder.first.weight"]
     assert torch.equal(found, weights(seed)["embedder.first.weight"])
@@ -79,7 +94,7 @@ def test_another_checkpoint_can_be_chosen(
 def test_halves_keep_what_they_cannot_hold_and_columns_of_training_videos_stay_behind(
     run: Path, tmp_path: Path
 ) -> None:
-    card = export_run(run, tmp_path / "w.safetensors", use="")
+    card = export_run(run, tmp_path / "w.safetensors", said={})
     found = load_file(tmp_path / "w.safetensors")
     assert sorted(set(weights(1)) - set(found)) == ["discriminator.columns.weight"]
     assert found["discriminator.w_0"].dtype == torch.float16
@@ -88,49 +103,64 @@ def test_halves_keep_what_they_cannot_hold_and_columns_of_training_videos_stay_b
     assert card["parameters"] == {"embedder": 12, "generator": 12, "discriminator": 8}
 
 
+def test_a_card_says_what_a_person_says_and_no_folder_of_this_machine(
+    run: Path, tmp_path: Path
+) -> None:
+    card = export_run(run, tmp_path / "w.safetensors", said={})
+    assert card["data"] == "the dataset people"
+    assert card["training"]["options"]["perceptual"] == ["vgg19"]
+    assert b"secret" not in (tmp_path / "w.safetensors").read_bytes()
+    assert "secret" not in (tmp_path / "w.json").read_text()
+    said = export_run(run, tmp_path / "w.safetensors", said={"data": "3 people who agreed"})
+    assert said["data"] == "3 people who agreed"
+
+
 def test_a_run_that_is_not_there_or_has_no_checkpoint_is_told(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "w.safetensors"
     with pytest.raises(InputError, match="no run") as error:
-        export_run(tmp_path / "nothing", target, use="")
+        export_run(tmp_path / "nothing", target, said={})
     assert "thvideo metatrain" in error.value.hint
     (tmp_path / "young").mkdir()
     with pytest.raises(InputError, match="no checkpoint yet"):
-        export_run(tmp_path / "young", target, use="")
+        export_run(tmp_path / "young", target, said={})
     with pytest.raises(InputError, match="best, last, step-20") as error:
-        export_run(run, target, "step-7", use="")
+        export_run(run, target, "step-7", said={})
     assert error.value.hint == "pass --checkpoint last"
     assert not target.exists()
 
 
 def test_a_damaged_run_is_told_and_leaves_the_old_file(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "w.safetensors"
-    export_run(run, target, use="")
+    export_run(run, target, said={})
     before = target.read_bytes()
     broken = weights(1)
     broken["generator.last.weight"][0, 0] = torch.nan
     save_file(broken, run / "best" / "weights.safetensors")
     with pytest.raises(InputError, match=r"generator\.last\.weight"):
-        export_run(run, target, use="")
-    (run / "options.json").write_text("{}")
-    with pytest.raises(InputError, match="preset"):
-        export_run(run, target, "last", use="")
+        export_run(run, target, said={})
     (run / "last" / "state.json").unlink()
     with pytest.raises(InputError, match=r"state\.json"):
-        export_run(run, target, "last", use="")
+        export_run(run, target, "last", said={})
+    (run / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(InputError, match="step"):
+        export_run(run, target, "step-20", said={})
+    (run / "options.json").write_text("{}")
+    with pytest.raises(InputError, match="options"):
+        export_run(run, target, "step-20", said={})
     assert target.read_bytes() == before
 
 
 def test_only_safetensors_are_written(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
-        export_run(run, tmp_path / "w.pth", use="")
+        export_run(run, tmp_path / "w.pth", said={})
     assert error.value.hint.endswith("w.safetensors")
 
 
 def test_a_target_that_cannot_be_written_is_told(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WorkspaceError):
-        export_run(run, tmp_path / "file" / "w.safetensors", use="")
+        export_run(run, tmp_path / "file" / "w.safetensors", said={})
     (tmp_path / "w.safetensors").mkdir()
     with pytest.raises(WorkspaceError):
-        export_run(run, tmp_path / "w.safetensors", use="")
+        export_run(run, tmp_path / "w.safetensors", said={})
     assert not list(tmp_path.glob(".*"))

@@ -1,0 +1,124 @@
+"""Records of videos, and the tables and the sheet that are made of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from thvideo.errors import InputError
+from thvideo.training.dataset import ClipRow, ClipTable, Labels, read_labels
+from thvideo.training.dataset_report import write_sheet
+from thvideo.training.dataset_write import (
+    ClipEntry,
+    Record,
+    Reject,
+    clip_name,
+    read_record,
+    record_path,
+    split_of,
+    video_key,
+    write_labels,
+    write_record,
+    write_tables,
+)
+
+
+def record(video: str, identity: str = "anna", n_clips: int = 2) -> Record:
+    key = video_key(video)
+    clips = [ClipEntry(clip_name(key, i), 20 + i, 300.4, 132.2, 1.5 * i) for i in range(n_clips)]
+    return Record(video, 1000, identity, 25.0, tuple(clips), (Reject("cut", "3 frames", 9, 9.5),))
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    # A name that is no UTF-8, as disks may have.
+    odd = record("anna/\udcff 1.mp4")
+    write_record(tmp_path, odd)
+    path = record_path(tmp_path, video_key(odd.video))
+    assert read_record(path) == odd
+    path.write_text(path.read_text()[:50])
+    assert read_record(path) is None
+    with pytest.raises(InputError, match="is damaged"):
+        write_tables(tmp_path, 0.1, 0)
+
+
+def test_the_order_of_work_does_not_change_the_tables(tmp_path: Path) -> None:
+    made = [record(f"{name}/1.mp4", name) for name in "abcdefgh"]
+    tables = []
+    for order, folder in ((made, "one"), (made[::-1], "two")):
+        for one in order:
+            write_record(tmp_path / folder, one)
+        write_tables(tmp_path / folder, 0.3, 0)
+        tables.append((tmp_path / folder / "clips.tsv").read_bytes())
+    assert tables[0] == tables[1]
+    table = ClipTable(tmp_path / "one")
+    assert len(table) == 16
+    names = [table[index].clip for index in range(16)]
+    assert names == sorted(names)
+
+
+def test_tables_and_counts_tell_the_same(tmp_path: Path) -> None:
+    write_record(tmp_path, record("anna/1\t.mp4", "an\tna"))
+    write_record(tmp_path, record("bert/1.mp4", "bert", 0))
+    write_record(tmp_path, replace(record("x/1.mp4"), identity=""))
+    counts = write_tables(tmp_path, 0.0, 0).to_json()
+    table = ClipTable(tmp_path)
+    assert [table[index].identity for index in range(len(table))] == ["an na"] * 2
+    assert table[0].crop_px == 300
+    assert table[0].source == "anna/1 .mp4"
+    assert counts["splits"]["train"] == {"people": 1, "clips": 2, "frames": 41, "seconds": 1.64}
+    assert counts["rejects"] == {"cut": 2, "no identity": 1}
+    lines = (tmp_path / "rejects.tsv").read_text().splitlines()
+    assert sorted(line.split("\t")[3] for line in lines[1:]) == ["cut", "cut", "no identity"]
+
+
+def test_people_stay_in_their_split(tmp_path: Path) -> None:
+    people = [f"id{number:05d}" for number in range(2000)]
+    val = {name for name in people if split_of(name, 0.1, 0) == "val"}
+    assert 0.08 < len(val) / len(people) < 0.12
+    # A larger share adds people and moves none; another seed draws others.
+    assert val < {name for name in people if split_of(name, 0.2, 0) == "val"}
+    assert len(val & {name for name in people if split_of(name, 0.1, 1) == "val"}) < len(val) / 2
+    assert split_of("anna", 1.0, 0) == "val"
+    assert split_of("anna", 0.0, 0) == "train"
+
+
+def test_names_keep_folders_small() -> None:
+    names = [clip_name(video_key(f"id/{number}.mp4"), 0) for number in range(2000)]
+    folders, files = zip(*(name.split("/") for name in names), strict=True)
+    assert 250 < len(set(folders)) <= 256
+    assert len(set(files)) == 2000
+
+
+def test_labels_come_back_to_a_thirty_second_of_a_pixel(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).uniform(-20, 280, (5, 70, 2)).astype(np.float32)
+    (tmp_path / "clips").mkdir()
+    write_labels(tmp_path / "clips" / "a.npz", points, (0, 3, 256, 250))
+    labels = read_labels(tmp_path, ClipRow("a", "p", "train", "real", 5, 300, ""))
+    assert isinstance(labels, Labels)
+    assert np.abs(labels.points - points).max() <= 1 / 32
+    assert labels.valid.tolist() == [0, 3, 256, 250]
+
+
+def test_the_sheet_shows_the_real_clips(shared_data: Path, tmp_path: Path) -> None:
+    for name in ("clips.tsv", "clips"):
+        (tmp_path / name).symlink_to(shared_data / name)
+    write_sheet(tmp_path)
+    sheet = cv2.imread(str(tmp_path / "contact_sheet.jpg"))
+    assert sheet.shape == (6 * 186, 10 * 168, 3)
+    # Sixty different pictures, landmarks on each of them.
+    cells = [
+        sheet[r * 186 : r * 186 + 168, c * 168 : c * 168 + 168] for r in range(6) for c in range(10)
+    ]
+    greenish = [(cell[..., 1].astype(int) - cell[..., 2] > 80).sum() for cell in cells]
+    assert min(greenish) > 70
+
+
+def test_the_sheet_of_a_damaged_or_empty_dataset_is_drawn_too(tmp_path: Path) -> None:
+    write_tables(tmp_path, 0.1, 0)
+    write_sheet(tmp_path)
+    write_record(tmp_path, record("anna/1.mp4"))
+    write_tables(tmp_path, 0.1, 0)
+    write_sheet(tmp_path)
+    assert cv2.imread(str(tmp_path / "contact_sheet.jpg")).shape == (186, 2 * 168, 3)
