@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from thvideo.models.discriminator import Discriminator
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
 from thvideo.models.perceptual import PerceptualNet
+from thvideo.models.precision import Precision, arithmetic
 from thvideo.models.presets import ModelOptions, build_networks
 from thvideo.models.shown import Drawn
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
@@ -31,7 +32,7 @@ from thvideo.training.losses import (
     discriminator_step_loss,
     generator_step_loss,
 )
-from thvideo.training.meta_options import MetaOptions, Precision, without_adversary
+from thvideo.training.meta_options import MetaOptions, without_adversary
 
 #: The first steps of an average follow the weights closely: a long average of few steps would
 #: mostly hold the first weights.
@@ -79,7 +80,7 @@ class Learner:
             average.eval().requires_grad_(False)
         self.judges = Judges(self.networks.discriminator, perceptual)
         self.step = 0
-        self._dtype = autocast_dtype(precision, device)
+        self._precision = precision
         embedder, generator, discriminator = self.networks
         dense = [p for p in discriminator.parameters() if p is not discriminator.columns.weight]
         self._optimizers: dict[str, torch.optim.Optimizer] = {
@@ -146,11 +147,9 @@ class Learner:
         with self.arithmetic():
             return generator_step_loss(picture, embedding, truth, weights, self.judges)
 
-    def arithmetic(self) -> Any:
+    def arithmetic(self) -> AbstractContextManager[object]:
         """Return the context in which the networks run."""
-        if self._dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, self._dtype)
+        return arithmetic(self._precision, self.device)
 
     def _set_rates(self) -> None:
         rise = min(1.0, (self.step + 1) / max(1, self.options.warmup))
@@ -250,23 +249,6 @@ def truth_of(batch: Batch, discriminator: Discriminator) -> Truth:
         mask=batch.mask.float() / 255,
         regions=batch.region.float() / 255,
     )
-
-
-def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """Return the type that networks calculate in; None is single precision.
-
-    "auto" takes bf16 on CUDA devices that have it, and on processors that multiply it: others
-    only emulate it, many times slower than single precision.
-    """
-    if precision == "fp32":
-        return None
-    if precision == "bf16":
-        return torch.bfloat16
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return None
 
 
 def _collect(terms: dict[str, list[Tensor]], new: Mapping[str, Tensor]) -> None:

@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from thvideo.errors import InputError, StageError, UsageError
 from thvideo.models.perceptual import perceptual_net
+from thvideo.models.precision import Precision
 from thvideo.models.presets import PRESETS, ModelOptions
 from thvideo.training.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from thvideo.training.episodes import Batch, Episodes
 from thvideo.training.learner import Learner
-from thvideo.training.meta_options import MetaOptions, Precision, check_options, size_at
+from thvideo.training.meta_options import MetaOptions, check_options, size_at
 from thvideo.training.validation import Validation, jpeg_bytes
 
 OPTIONS_FILE, METRICS_FILE, PREVIEWS = "options.json", "metrics.jsonl", "previews"

@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from thvideo.errors import UsageError
 from thvideo.models.presets import PresetName
 from thvideo.training.episodes import EpisodeOptions
 from thvideo.training.losses import LOSS_WEIGHTS, LossWeights
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""In which arithmetic networks run."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which networks run on a device.
+
+    "auto" takes bf16 on CUDA devices that have it, and on processors that multiply it: others
+    only emulate it, many times slower than single precision.
+    """
+    wanted = precision == "bf16" or (precision == "auto" and multiplies_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bf16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return False
