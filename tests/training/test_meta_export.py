@@ -38,7 +38,7 @@ def weights(seed: int) -> dict[str, Tensor]:
     return {
         "embedder.first.weight": torch.randn(4, 3, generator=generator),
         "generator.last.weight": torch.randn(5, 2, generator=generator),
-        "generator.large": torch.tensor([1e6]),
+        "generator.large": torch.tensor([[1e6]]),
         "generator.count": torch.tensor([3]),
         "discriminator.w_0": torch.randn(8, generator=generator),
         "discriminator.columns.weight": torch.randn(100, 8, generator=generator),
@@ -91,13 +91,14 @@ def test_another_checkpoint_can_be_chosen(
     assert torch.equal(found, weights(seed)["embedder.first.weight"])
 
 
-def test_halves_keep_what_they_cannot_hold_and_columns_of_training_videos_stay_behind(
+def test_vectors_and_what_halves_cannot_hold_stay_and_columns_of_training_videos_stay_behind(
     run: Path, tmp_path: Path
 ) -> None:
     card = export_run(run, tmp_path / "w.safetensors", said={})
     found = load_file(tmp_path / "w.safetensors")
     assert sorted(set(weights(1)) - set(found)) == ["discriminator.columns.weight"]
-    assert found["discriminator.w_0"].dtype == torch.float16
+    assert found["generator.last.weight"].dtype == torch.float16
+    assert found["discriminator.w_0"].dtype == torch.float32
     assert found["generator.large"].item() == 1e6
     assert found["generator.count"].tolist() == [3]
     assert card["parameters"] == {"embedder": 12, "generator": 12, "discriminator": 8}

@@ -29,7 +29,8 @@ def export_run(
         target: the `.safetensors` to write; the card goes beside it as `.json`.
         checkpoint: `best`, `last` or `step-N`.
         said: what only a person can say, such as `use` and `data`; it wins over what is known.
-        is_halved: store float16 instead of float32; what float16 cannot hold stays.
+        is_halved: store matrices and convolutions as float16 instead of float32. Vectors stay:
+            they are small, and those of spectral norm scale whole layers.
 
     Returns:
         The card.
@@ -82,7 +83,8 @@ def _tensors(path: Path, *, is_halved: bool) -> dict[str, Tensor]:
             raise InputError(
                 f"{path} holds numbers that are none in {key}", hint="export another checkpoint"
             )
-        fits = kept.is_floating_point() and not bool((kept.abs() > _MOST_HALF).any())
+        is_large = kept.is_floating_point() and kept.ndim > 1
+        fits = is_large and not bool((kept.abs() > _MOST_HALF).any())
         found[key] = (kept.half() if is_halved and fits else kept).contiguous()
     return found
 
