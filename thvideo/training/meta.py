@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from thvideo.errors import InputError, StageError, UsageError
+from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.perceptual import perceptual_net
 from thvideo.models.precision import Precision
 from thvideo.models.presets import PRESETS, ModelOptions
@@ -128,7 +129,11 @@ def write_options(folder: Path, options: MetaOptions, models: ModelOptions) -> N
             f"{folder} holds a run already", hint="go on with --resume, or choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    written = {"options": dataclasses.asdict(options), "models": dataclasses.asdict(models)}
+    written = {
+        "options": dataclasses.asdict(options),
+        "models": dataclasses.asdict(models),
+        "draw_style": DRAW_STYLE,
+    }
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(written, indent=1, default=str) + "\n", encoding="utf-8")
     partial.replace(path)
