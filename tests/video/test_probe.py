@@ -100,7 +100,7 @@ def test_what_is_no_video_is_an_input_error(
 def test_words_are_no_sound(tmp_path: Path) -> None:
     path = tmp_path / "words.mp3"
     path.write_text("these are words and no sound\n" * 50)
-    with pytest.raises(InputError, match="is not sound that ffmpeg can read") as caught:
+    with pytest.raises(InputError, match="is not sound that ffmpeg can read: Invalid") as caught:
         probe_audio(path)
     assert "wav" in caught.value.hint
 

@@ -21,6 +21,8 @@ OLDEST_FFMPEG = (5, 1)
 # Nothing a person's file refers to (playlists, data: and http: links) is ever opened.
 PROTOCOLS = "file,pipe"
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error")
+# What stands before ffmpeg's words on its newer versions' first line of an error.
+_PREFIX = re.compile(r"^(\[[^\]]*\] ?)*(Error opening (input|output): )?")
 # Lines that only say that an error was reported before them.
 _EMPTY_LINES = re.compile(
     r"Conversion failed|Error (opening (in|out)put|while|closing|writing|muxing|submitting|sending)"
@@ -199,7 +201,7 @@ def failure(what: str, log: Sequence[str]) -> ThvideoError:
 def meaningful_line(log: Sequence[str]) -> str:
     """Return the last line of a log that says something, without ffmpeg's prefixes."""
     for line in reversed(log):
-        plain = re.sub(r"^(\[[^\]]*\] ?)+", "", line).strip()
+        plain = _PREFIX.sub("", line).strip()
         if plain and not _EMPTY_LINES.search(plain):
             return plain
     return "ffmpeg gave no reason"
