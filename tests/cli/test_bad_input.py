@@ -118,6 +118,19 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_runs(
     assert not list(tmp_path.glob(".thvideo/artifacts/*"))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("command", ["extract {f}", "reenact --source {f} --driver {f} -o o.mp4"])
+def test_a_file_that_may_not_be_read_is_an_input_error(
+    thvideo: Run, tmp_path: Path, command: str
+) -> None:
+    secret = tmp_path / "secret.mp4"
+    secret.write_bytes(b"frames")
+    secret.chmod(0)
+    done = thvideo(*command.format(f=secret).split())
+    assert done.returncode == ExitCode.INPUT
+    assert "cannot be read (Permission denied)" in explained(done)[0]
+
+
 def test_a_name_with_markup_spaces_and_control_characters_is_shown_as_it_is(
     thvideo: Run, media: Path
 ) -> None:

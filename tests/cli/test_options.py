@@ -3,11 +3,13 @@
 import dataclasses
 import inspect
 import re
+import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from thvideo.cli import options, reenact
+from thvideo.cli import options, reenact, stage_commands
 from thvideo.cli.options import Given
 from thvideo.errors import UsageError
 from thvideo.pipeline.recipe import Recipe, make_recipe
@@ -31,6 +33,14 @@ def test_no_option_is_declared_twice() -> None:
     flags = [flag for option in options.REENACT for flag in option.flags]
     assert len(set(names)) == len(names)
     assert len(set(flags)) == len(flags)
+
+
+@pytest.mark.parametrize("command", [reenact.reenact, stage_commands.extract])
+def test_whether_a_file_may_be_read_is_left_to_our_own_check(command: Callable[..., int]) -> None:
+    shown = inspect.signature(command).parameters.values()
+    infos = [typing.get_args(one.annotation)[1] for one in shown]
+    assert infos
+    assert not any(info.readable or info.exists for info in infos)
 
 
 def test_what_is_left_out_is_the_recipes_default() -> None:

@@ -200,7 +200,8 @@ def show_help(context: typer.Context) -> None:
 def _parameter(option: Opt) -> inspect.Parameter:
     kind, default = _field(option.name)
     kind = option.kind or kind
-    details: dict[str, Any] = {"help": option.help, "envvar": option.envvar}
+    # Typer would call a file that may not be read a wrong use; ours is the input's fault.
+    details: dict[str, Any] = {"help": option.help, "envvar": option.envvar, "readable": False}
     if option.is_argument:
         info = typer.Argument(**details, show_default=False)
         return inspect.Parameter(
