@@ -92,6 +92,17 @@ def test_video_weights_are_the_column_and_what_all_share() -> None:
     torch.testing.assert_close(got, net.columns.weight[[4, 0]] + net.w_0)
 
 
+def test_columns_start_where_an_embedding_can_be_and_scores_around_zero() -> None:
+    net = _small(n_videos=400).eval()
+    assert (net.columns.weight >= 0).all()
+    assert net.video_weights(torch.arange(400)).mean().abs() < 0.01
+    pictures = (torch.rand(1, 3, 32, 32) * 2 - 1).expand(400, -1, -1, -1)
+    with torch.no_grad():
+        scores = net(pictures, pictures, net.video_weights(torch.arange(400))).score
+    assert scores.mean().abs() < 0.3
+    assert 0.02 < scores.std() < 3
+
+
 def test_gradients_reach_every_parameter() -> None:
     net = _small(attention_stride=4)
     with torch.no_grad():
