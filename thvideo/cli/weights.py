@@ -26,7 +26,7 @@ _LOOKS = (
     Opt("json", options.RUNNING, "Print one JSON object a line and nothing else.", kind=bool),
     Opt("verbose", options.RUNNING, "Show the traceback of an error.", kind=bool),
 )
-_ONE = Opt("weights", options.FILES, "A name of weights ls, or a file.", is_argument=True)
+_ONE = Opt("weights", options.FILES, "A name of weights ls, or a file.", kind=str, is_argument=True)
 _NAMES = Opt("names", options.FILES, "Names of weights ls.", kind=list[str], is_argument=True)
 _SOME = Opt(
     "names", options.FILES, "Names of weights ls, or files; all that are here if left out.",

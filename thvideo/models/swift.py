@@ -20,6 +20,13 @@ from thvideo.models.shown import Drawn, Shown
 _LEAST_DEVIATION = 1e-3
 
 
+#: Of the leaky ReLU below 0: with none, the last layers' first steps silenced whole levels.
+SLOPE = 0.2
+
+#: The flow network's last layer speaks in this share of half a side: its first steps are small.
+_FLOW_UNIT = 0.1
+
+
 @dataclass(frozen=True)
 class SwiftOptions:
     """The architecture of the swift preset.
@@ -46,6 +53,11 @@ class SwiftOptions:
 def convolution(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the side, or divides it by the stride."""
     return nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2)
+
+
+def active(features: Tensor) -> Tensor:
+    """Leaky ReLU."""
+    return functional.leaky_relu(features, SLOPE)
 
 
 def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -81,8 +93,8 @@ class AdaptiveBlock(nn.Module):
     def forward(self, features: Tensor, adain: Tensor) -> Tensor:
         """``[B, C, H, W]`` and ``[B, 4 C]`` to ``[B, C, H, W]``."""
         scale_1, shift_1, scale_2, shift_2 = adain.chunk(4, dim=1)
-        hidden = self.first(functional.relu(modulate(features, scale_1, shift_1)))
-        hidden = self.second(functional.relu(modulate(hidden, scale_2, shift_2)))
+        hidden = self.first(active(modulate(features, scale_1, shift_1)))
+        hidden = self.second(active(modulate(hidden, scale_2, shift_2)))
         return features + hidden
 
 
@@ -96,7 +108,7 @@ class PlainBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``[B, C, H, W]`` to the same shape."""
-        hidden = functional.relu(self.first(functional.relu(features)))
+        hidden = active(self.first(active(features)))
         return features + self.second(hidden)
 
 
@@ -128,13 +140,13 @@ class FlowNet(nn.Module):
     def forward(self, seen: Tensor) -> Tensor:
         """``[B, 11, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
         fine = self.stem(seen)
-        middle = self.encode(self.down_1(functional.relu(fine)))
-        coarse = self.core(self.down_2(functional.relu(middle)))
-        raised = functional.interpolate(functional.relu(coarse), scale_factor=2.0)
+        middle = self.encode(self.down_1(active(fine)))
+        coarse = self.core(self.down_2(active(middle)))
+        raised = functional.interpolate(active(coarse), scale_factor=2.0)
         middle = middle + self.up_1(raised)
-        raised = functional.interpolate(functional.relu(middle), scale_factor=2.0)
+        raised = functional.interpolate(active(middle), scale_factor=2.0)
         fine = fine + self.up_2(raised)
-        return self.last(functional.relu(fine))
+        return _FLOW_UNIT * self.last(active(fine))
 
 
 class SwiftEmbedder(nn.Module):
@@ -152,7 +164,7 @@ class SwiftEmbedder(nn.Module):
         self.stem = convolution(6 * 16, first)
         steps: list[nn.Module] = [PlainBlock(first)]
         for width in rest:
-            steps += [nn.ReLU(), convolution(first, width, stride=2), PlainBlock(width)]
+            steps += [nn.LeakyReLU(SLOPE), convolution(first, width, stride=2), PlainBlock(width)]
             first = width
         self.encode = nn.Sequential(*steps)
         self.out = nn.Linear(first, options.embedding)
@@ -161,8 +173,8 @@ class SwiftEmbedder(nn.Module):
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
         """``[B, 3, S, S]`` and ``[B, 3, S, S]``, both in -1..1, to ``[B, embedding]``."""
-        features = functional.pixel_unshuffle(torch.cat([images, maps], dim=1), 4)
-        features = functional.relu(self.encode(self.stem(features)))
+        features = functional.pixel_unshuffle(torch.cat([images, lit(maps)], dim=1), 4)
+        features = active(self.encode(self.stem(features)))
         return self.out(features.float().sum(dim=(2, 3)) * self.share)
 
 
@@ -223,7 +235,8 @@ class SwiftGenerator(nn.Module):
         small_map = shrunk(shown.source_map, side)
         grid = upsample_flow(coarse_grid(shown.flow.float(), size_px), side)
         moved = upsample_flow(shown.flow.float(), side) * (2.0 / (size_px - 1))
-        seen = [fetch(small[0].float(), grid), small[1], small_map, moved.permute(0, 3, 1, 2)]
+        maps = [lit(small[1]), lit(small_map)]
+        seen = [fetch(small[0].float(), grid), *maps, 10 * moved.permute(0, 3, 1, 2)]
         correction = self.flow(torch.cat([part.float() for part in seen], dim=1))
         return grid + correction.float().permute(0, 2, 3, 1)
 
@@ -235,21 +248,26 @@ class SwiftGenerator(nn.Module):
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
         """Return what is added to the warped source, ``[B, 3, S, S]``."""
         parts = iter(self._slices(adain))
-        seen = functional.pixel_unshuffle(torch.cat([warped.to(target_map), target_map], 1), 2)
+        seen = functional.pixel_unshuffle(torch.cat([warped.to(target_map), lit(target_map)], 1), 2)
         half = self.stem(seen)
-        quarter = self.encode_quarter(self.down_1(functional.relu(half)))
-        eighth = self.down_2(functional.relu(quarter))
+        quarter = self.encode_quarter(self.down_1(active(half)))
+        eighth = self.down_2(active(quarter))
         for block in self.core:
             eighth = block(eighth, next(parts))
-        raised = functional.interpolate(self.up_1(functional.relu(eighth)), scale_factor=2.0)
+        raised = functional.interpolate(self.up_1(active(eighth)), scale_factor=2.0)
         quarter = self.decode_quarter(quarter + raised, next(parts))
-        raised = functional.interpolate(self.up_2(functional.relu(quarter)), scale_factor=2.0)
+        raised = functional.interpolate(self.up_2(active(quarter)), scale_factor=2.0)
         half = self.decode_half(half + raised)
-        return functional.pixel_shuffle(self.last(functional.relu(half)), 2).float()
+        return functional.pixel_shuffle(self.last(active(half)), 2).float()
 
     def _slices(self, adain: Tensor) -> list[Tensor]:
         blocks = [block for block in self.modules() if isinstance(block, AdaptiveBlock)]
         return list(torch.split(adain, [block.n_adain for block in blocks], dim=1))
+
+
+def lit(maps: Tensor) -> Tensor:
+    """Bring landmark images from -1..1 to 0..1: their black ground says nothing."""
+    return 0.5 * maps + 0.5
 
 
 def shrunk(picture: Tensor, side_px: int) -> Tensor:

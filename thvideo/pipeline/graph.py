@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from thvideo.errors import UsageError
+from thvideo.errors import InputError, UsageError
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
 from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
@@ -15,6 +15,7 @@ from thvideo.stages.extract import Extract
 from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
+from thvideo.weights.cards import shipped_names, shipped_weight
 from thvideo.workspace.keys import DigestMemo, stage_key
 
 StageName = Literal["extract", "track", "embed", "finetune", "reenact", "composite", "compare"]
@@ -149,8 +150,10 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
     embed_inputs = {f"frames_{i}": made_by for i, made_by in enumerate(frames)}
     embed_inputs |= {f"landmarks_{i}": made_by for i, made_by in enumerate(landmarks)}
     embed = Embed(recipe.generator, recipe.size, recipe.shots)
-    nodes.append(Node("embed", embed, embed_inputs))
-    nodes.append(Node("finetune", Finetune(recipe.generator), {"identity": "embed"}))
+    learned = _weights_of(recipe)
+    nodes.append(Node("embed", embed, embed_inputs, learned))
+    finetune = Finetune(recipe.generator, recipe.finetune_steps, recipe.seed)
+    nodes.append(Node("finetune", finetune, {"identity": "embed"}, learned))
     if recipe.driver is None:
         return nodes
     reenact = Reenact(
@@ -163,12 +166,32 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
         gaze=recipe.gaze,
     )
     reenact_inputs = {"identity": "embed", "driver": moved_by, "personal": "finetune"}
-    nodes.append(Node("reenact", reenact, reenact_inputs))
+    nodes.append(Node("reenact", reenact, reenact_inputs, learned))
     nodes.append(_composite(recipe, driver))
     if recipe.compare or until == "compare":
         compared = {"identity": "embed", "driver": driver, "video": "composite"}
         nodes.append(Node("compare", Compare(), compared))
     return nodes
+
+
+def _weights_of(recipe: Recipe) -> dict[str, Path]:
+    """Return the weights file of a learned generator, by its role."""
+    if recipe.generator == "warp":
+        if recipe.weights is not None:
+            raise UsageError(
+                "the warp generator takes no weights", hint="add --generator swift, or paper"
+            )
+        return {}
+    chosen = recipe.generator if recipe.weights is None else recipe.weights
+    if str(chosen) in shipped_names():
+        return {"weights": shipped_weight(str(chosen))}
+    if recipe.weights is None:
+        raise InputError(
+            f"no weights of the {recipe.generator} generator ship with this version",
+            hint="give some with --weights FILE; thvideo metatrain and thvideo weights export "
+            "make them",
+        )
+    return {"weights": Path(recipe.weights)}
 
 
 def _track_source(recipe: Recipe, number: int, frames: str) -> Node:

@@ -14,8 +14,10 @@ from thvideo.errors import UsageError
 from thvideo.stages.base import Container, GeneratorName
 from thvideo.stages.composite import Composite, Framing
 from thvideo.stages.embed import Embed
+from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Motion, Reenact
 from thvideo.stages.track import NoFace, Track, TrackerName
+from thvideo.weights.cards import shipped_names
 
 CONTAINERS: tuple[str, ...] = typing.get_args(Container)
 
@@ -30,6 +32,9 @@ class Recipe:
         output: The video to write; its extension chooses the container.
         workspace: Folder of everything made on the way.
         generator: Which generator draws the crops.
+        weights: Weights of a learned generator: a shipped name or a file; those that ship if None.
+        finetune_steps: Steps of fine-tuning; None stops by itself, 0 does none.
+        seed: Of what fine-tuning draws at random.
         size: Side of the source crops in pixels.
         shots: At most this many source crops are kept.
         tracker: Which tracker finds the landmarks.
@@ -57,6 +62,9 @@ class Recipe:
     output: Path | None = None
     workspace: Path = Path(".thvideo")
     generator: GeneratorName = Embed.generator
+    weights: str | Path | None = None
+    finetune_steps: int | None = Finetune.steps
+    seed: int = Finetune.seed
     size: int = Embed.size_px
     shots: int = Embed.shots
     tracker: TrackerName = Track.tracker
@@ -83,6 +91,8 @@ _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _OPTION_NAMES = {"sources": "source"}
 _RANGES: dict[str, tuple[float, float]] = {
+    "finetune_steps": (0, 100_000),
+    "seed": (0, 2**31 - 1),
     "size": (64, 2048),
     "shots": (1, 64),
     "smooth": (0, 2),
@@ -180,7 +190,7 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
     Raises:
         UsageError: The value has another type, is no known choice or out of range.
     """
-    kind = _TYPES[field]
+    kind = _without_none(_TYPES[field])
     if field in ("sources", "force"):
         items = [value] if isinstance(value, str | Path) else value
         if not isinstance(items, list | tuple) or not all(isinstance(i, str | Path) for i in items):
@@ -189,6 +199,9 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
     if field == "audio":
         is_word = value in ("driver", "none")
         return value if is_word else _path(_text(value, what), folder)
+    if field == "weights":
+        text = _text(value, what)
+        return text if str(text) in shipped_names() else _path(text, folder)
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         if value not in choices:
@@ -205,6 +218,12 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
     return _path(_text(value, what), folder)
 
 
+def _without_none(kind: Any) -> Any:
+    """Return the type of an option that may be left open."""
+    inner = [one for one in typing.get_args(kind) if one is not type(None)]
+    return inner[0] if type(None) in typing.get_args(kind) and len(inner) == 1 else kind
+
+
 def _text(value: Any, what: str) -> str | Path:
     if not isinstance(value, str | Path):
         raise UsageError(f"{what} must be text, not {value!r}")
@@ -216,7 +235,7 @@ def _path(value: str | Path, folder: Path) -> Path:
 
 
 def _number(field: str, value: Any, what: str) -> int | float:
-    wants_int = _TYPES[field] is int
+    wants_int = _without_none(_TYPES[field]) is int
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (wants_int and value != int(value)):
         raise UsageError(f"{what} must be {'a whole' if wants_int else 'a'} number, not {value!r}")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from thvideo.workspace.chunks import Chunks
 from thvideo.workspace.store import Artifact
 
-GeneratorName = Literal["warp"]
+GeneratorName = Literal["warp", "swift", "paper"]
 Container = Literal["mp4", "mov", "mkv", "webm", "gif"]
 
 

@@ -1,5 +1,6 @@
 """Embed: the source identity as the generator needs it."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -12,6 +13,7 @@ from thvideo.stages.footage import Footage, open_footage
 
 if TYPE_CHECKING:
     from thvideo.imaging.crop import Crop
+    from thvideo.synthesis.identity import Identity
 
 IDENTITY = "identity.npz"
 #: Frames of a source video that are looked at, spread evenly over it.
@@ -26,16 +28,16 @@ class Embed:
     frontal, eyes open, mouth at rest.
 
     Inputs: ``frames_0 .. frames_n`` (extract) and ``landmarks_0 .. landmarks_n`` (track), one
-    pair for each source.
+    pair for each source. Files: ``weights`` where the generator is learned.
 
     Args:
-        generator: Which generator the identity serves.
+        generator: Which generator the identity serves; a learned one gets its embedding too.
         size_px: Side of the source crops.
         shots: At most this many crops are kept, best first.
     """
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     generator: GeneratorName = "warp"
     size_px: int = 512
     shots: int = 8
@@ -65,6 +67,8 @@ class Embed:
             picture=_picture_of(job, chosen[0]),
             crop=chosen[0].crop,
         )
+        if self.generator != "warp":
+            identity = self._embedded(identity, job)
         with job.chunks.writing(IDENTITY) as temporary:
             identity.save(temporary)
         job.facts.update(
@@ -72,6 +76,17 @@ class Embed:
             face_px=float(np.ptp(chosen[0].points[:68], axis=0).max()),
             shots=[{"source": shot.source, "frame": shot.frame} for shot in chosen],
         )
+
+    def _embedded(self, identity: "Identity", job: Job) -> "Identity":
+        from thvideo.models.precision import arithmetic
+        from thvideo.synthesis.device import choose_device, cpu_threads
+        from thvideo.synthesis.networks import embed_crops, load_networks
+
+        device = choose_device(job.resources.device)
+        networks = load_networks(job.files["weights"], self.generator, device)
+        with cpu_threads(job.resources.threads), arithmetic(job.resources.precision, device):
+            embedding = embed_crops(networks, identity.crops, identity.landmarks)
+        return dataclasses.replace(identity, embedding=embedding)
 
 
 @dataclass(frozen=True)

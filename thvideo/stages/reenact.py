@@ -3,30 +3,35 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from thvideo.errors import InputError
-from thvideo.shapes import F64Array, U8Array
+from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
 from thvideo.stages.streaming import chunk_bounds, fed
 
 if TYPE_CHECKING:
+    import torch
+
     from thvideo.synthesis.generate import Generator
+    from thvideo.synthesis.identity import Identity
 
 Motion = Literal["relative", "absolute"]
 
 ADAPTED = "adapted.npz"
-#: Crops drawn at once unless the person says otherwise: two cores gain nothing from more.
-BATCH_FRAMES = 8
+#: Crops drawn at once unless the person says otherwise, by the kind of device: two cores gain
+#: nothing from more; where memory runs out the batch is halved.
+BATCH_FRAMES = {"cpu": 8, "mps": 8, "cuda": 48}
 
 
 @dataclass(frozen=True)
 class Reenact:
     """Adapt the driver's motion to the source and synthesise one crop for each driver frame.
 
-    Inputs: ``identity`` (embed), ``driver`` (track).
+    Inputs: ``identity`` (embed), ``driver`` (track), ``personal`` (finetune, if it ran). Files:
+    ``weights`` where the generator is learned.
 
     Args:
         generator: Which generator draws the crops.
@@ -40,7 +45,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     generator: GeneratorName = "warp"
     motion: Motion = "relative"
     pose: float = 1.0
@@ -58,7 +63,6 @@ class Reenact:
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
         from thvideo.synthesis.device import choose_device, cpu_threads
-        from thvideo.synthesis.generate import WarpGenerator
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.write import write_crop_chunk
 
@@ -73,23 +77,25 @@ class Reenact:
         cuts = tracked["cuts"]
         device = choose_device(job.resources.device)
         with cpu_threads(job.resources.threads):
-            # A warp draws only the first crop: the picture it returns into is that one's.
-            generator = WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
+            generator = self._generator(job, identity, device)
             settings = AdaptSettings(
                 self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
             )
             source = identity.landmarks[0].astype(np.float64)
             points = generator.settle(adapt(driver, source, settings, cuts=cuts), cuts)
+            sources = generator.choose(points, cuts)
             del driver
             with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
-                np.savez(file, points=points)
+                np.savez(file, points=points, sources=sources)
+            wanted = Wanted(points, sources)
+            batch_size = job.resources.batch_size or BATCH_FRAMES[device.type]
 
             bounds = chunk_bounds(len(points), job.resources.chunk_frames)
             # The frames are in the name: an interrupted run may have used another chunk size.
             names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
             for name, (start, stop) in zip(names, bounds, strict=True):
                 if not job.chunks.is_done(name):
-                    batches = _drawn(generator, points[start:stop], job.resources.batch_size)
+                    batches = _drawn(generator, wanted.part(slice(start, stop)), batch_size)
                     with job.chunks.writing(name) as path:
                         write = partial(write_crop_chunk, path, n_frames=stop - start)
                         for done in fed(write, batches):
@@ -99,15 +105,40 @@ class Reenact:
             n_frames=len(points),
             chunks=[[name, *bound] for name, bound in zip(names, bounds, strict=True)],
             device=str(device),
+            source_frames=np.bincount(sources).tolist(),
         )
 
+    def _generator(self, job: Job, identity: "Identity", device: "torch.device") -> "Generator":
+        if self.generator == "warp":
+            from thvideo.synthesis.generate import WarpGenerator
 
-def _drawn(generator: "Generator", points: F64Array, batch_size: int) -> Iterator[U8Array]:
-    """Draw landmarks ``[T, 70, 2]`` in batches that fit on the device."""
+            # A warp draws only the first crop: the picture it returns into is that one's.
+            return WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
+        from thvideo.synthesis.networks import load_networks
+        from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
+
+        networks = load_networks(job.files["weights"], self.generator, device)
+        adain = feed_forward(networks, identity.embedding)
+        source = SourceCrops(identity.crops, identity.landmarks)
+        return NeuralGenerator(networks, source, adain, job.resources.precision)
+
+
+class Wanted(NamedTuple):
+    """What is to be drawn: landmarks ``[T, 70, 2]`` and the source crop of each frame ``[T]``."""
+
+    points: F64Array
+    sources: I64Array
+
+    def part(self, frames: slice) -> "Wanted":
+        """Return some of the frames."""
+        return Wanted(self.points[frames], self.sources[frames])
+
+
+def _drawn(generator: "Generator", wanted: Wanted, batch_size: int) -> Iterator[U8Array]:
+    """Draw frames in batches that fit on the device."""
     from thvideo.synthesis.batching import in_batches
 
-    batch_size = batch_size or BATCH_FRAMES
     for _, crops in in_batches(
-        len(points), batch_size, lambda part: generator.generate(points[part])
+        len(wanted.points), batch_size, lambda part: generator.generate(*wanted.part(part))
     ):
         yield crops

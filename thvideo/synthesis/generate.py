@@ -23,7 +23,8 @@ from thvideo.landmarks import schema
 from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, fit_pose, project
-from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
+from thvideo.landmarks.show import amid_eyes, calm_rim
+from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
 from thvideo.synthesis.eye import draw_eye
 from thvideo.synthesis.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
 from thvideo.synthesis.openings import OPENINGS, REACH, Frame, Opening, change_of, frame_of, lids_at
@@ -36,8 +37,12 @@ class Generator(Protocol):
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the generator can draw."""
         ...
 
-    def generate(self, points: F64Array) -> U8Array:
-        """Draw landmarks ``[B, 70, 2]`` as crops ``[B, S, S, 3]``."""
+    def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
+        """Choose which source crop serves each frame of a whole video, ``[T]``."""
+        ...
+
+    def generate(self, points: F64Array, sources: I64Array | None = None) -> U8Array:
+        """Draw landmarks ``[B, 70, 2]`` from chosen sources ``[B]`` as crops ``[B, S, S, 3]``."""
         ...
 
 
@@ -46,9 +51,6 @@ _STIFFNESS = 1e-4
 
 #: The spline is evaluated every so many pixels; between them it is straight to 1/20 pixel.
 _GRID_PX = 8
-
-#: Over this share of the side the flow falls to exactly 0 at the border.
-_RIM = 0.05
 
 #: A warp that shrinks an area below this share counts as folded: it would look it.
 _LEAST_AREA = 0.12
@@ -87,7 +89,7 @@ class WarpGenerator:
         check_shape(landmarks, "K 70 2", K=sizes["K"])
         self.size_px = sizes["S"]
         self.device = device
-        source = _with_irises(np.asarray(landmarks[0], np.float64)[None])[0]
+        source = amid_eyes(landmarks[:1])[0]
         self.source = source
         self.face, _ = single_shape(source)
         pose = fit_pose(source[None], self.face)
@@ -115,7 +117,7 @@ class WarpGenerator:
         Returns:
             ``[T, 70, 2]`` that can be drawn without folds.
         """
-        points = _with_irises(np.asarray(points, np.float64))
+        points = amid_eyes(points)
         if len(points) == 0:
             return points
         strength = self._strengths(points)
@@ -135,11 +137,17 @@ class WarpGenerator:
         settled[held] = self._held(points[held], strength[held])
         return settled
 
-    def generate(self, points: F64Array) -> U8Array:
+    def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
+        """Choose the first crop for every frame."""
+        del cuts
+        return np.zeros(len(points), np.int64)
+
+    def generate(self, points: F64Array, sources: I64Array | None = None) -> U8Array:
         """Draw adapted landmarks.
 
         Args:
             points: ``[B, 70, 2]`` in pixels of the crop.
+            sources: There is only the first.
 
         Returns:
             ``[B, S, S, 3]`` RGB.
@@ -147,12 +155,13 @@ class WarpGenerator:
         Raises:
             ValueError: A point is not finite.
         """
+        del sources
         check_shape(points, "B 70 2")
-        points = _with_irises(np.asarray(points, np.float64))
+        points = amid_eyes(points)
         with torch.inference_mode():
             pose = fit_pose(points, self.face)
             spline = self._spline(points, pose)
-            coarse = self._calm_rim(spline_flow(spline, self.size_px, self._n_steps))
+            coarse = calm_rim(spline_flow(spline, self.size_px, self._n_steps))
             # In the sampler's own units from the coarse grid on: one pass less over every pixel.
             grid = upsample_flow(coarse_grid(coarse, self.size_px), self.size_px)
             frames = fetch(self._image, grid)
@@ -172,7 +181,7 @@ class WarpGenerator:
         with torch.inference_mode():
             points = np.asarray(points, np.float64)
             spline = self._spline(points, fit_pose(points, self.face))
-            coarse = self._calm_rim(spline_flow(spline, self.size_px, 49))
+            coarse = calm_rim(spline_flow(spline, self.size_px, 49))
             shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
         return shares
 
@@ -215,13 +224,6 @@ class WarpGenerator:
         centres = torch.from_numpy(self._controls + moved).to(self.device, torch.float32)
         back = torch.from_numpy(-moved).to(self.device, torch.float32)
         return solve_spline(centres, back, _STIFFNESS, self.size_px / 2)
-
-    def _calm_rim(self, flow: Tensor) -> Tensor:
-        n_steps = flow.shape[1]
-        line = torch.linspace(0, 1, n_steps, device=flow.device)
-        inward = (torch.minimum(line, 1 - line) / _RIM).clamp(0, 1)
-        smooth = inward * inward * (3 - 2 * inward)
-        return flow * (smooth[:, None] * smooth[None, :])[None, :, :, None]
 
     def _draw(
         self,
@@ -266,14 +268,3 @@ def _settled(strength: F64Array) -> F64Array:
         low, _SETTLE_FRAMES / 3, radius=_SETTLE_FRAMES, mode="nearest"
     )
     return smooth
-
-
-def _with_irises(points: F64Array) -> F64Array:
-    """Put unknown irises amid their eyes."""
-    if np.isfinite(points[:, 68:]).all():
-        return points
-    points = points.copy()
-    for iris, first, last in ((68, 36, 42), (69, 42, 48)):
-        lost = ~np.isfinite(points[:, iris]).all(axis=1)
-        points[lost, iris] = points[lost, first:last].mean(axis=1)
-    return points

@@ -1,6 +1,6 @@
 """The source identity: what embed keeps and reenact and composite need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ class Identity:
         valid: ``[K, 4]`` x0, y0, x1, y1: the part of the crop that lies inside its picture.
         picture: ``[H, W, 3]``, the whole picture that the first crop was taken from.
         crop: Where in ``picture`` the first crop lies.
+        embedding: ``[N]`` of a learned generator's embedder; empty where there is none.
     """
 
     crops: U8Array
@@ -28,6 +29,7 @@ class Identity:
     valid: F32Array
     picture: U8Array
     crop: Crop
+    embedding: F32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def save(self, path: Path) -> None:
         """Write an npz file."""
@@ -41,6 +43,7 @@ class Identity:
                 valid=self.valid,
                 picture=self.picture,
                 place=place,
+                embedding=self.embedding,
             )
 
 
@@ -63,4 +66,5 @@ def load_identity(path: Path) -> Identity:
             valid=data["valid"],
             picture=data["picture"],
             crop=Crop(centre_x, centre_y, side_px, sizes["S"]),
+            embedding=data["embedding"],
         )

@@ -1,0 +1,159 @@
+"""The learned generators at work: any crop size, one embedding, one or several source crops.
+
+The networks look at pictures of the side they were trained on. The swift generator's flow is
+interpolated and moves the source crop at its own size, so that canvas and pores stay; its
+correction is added on top, and where it is strong the source's fine detail gives way to it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from thvideo.imaging.warp import fetch, upsample_flow
+from thvideo.landmarks.show import amid_eyes, head_flow
+from thvideo.models.precision import Precision, arithmetic
+from thvideo.models.shown import Shown
+from thvideo.models.swift import SwiftGenerator
+from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
+from thvideo.synthesis.networks import (
+    DrawingNetworks,
+    landmark_images,
+    signed,
+    small_pictures,
+)
+from thvideo.synthesis.source_choice import choose_sources
+
+#: Where the correction changes a pixel by less than the first the source's detail stays whole,
+#: by more than the second none of it does; in the range -1..1 of pictures.
+_DETAIL_STAYS, _DETAIL_GONE = 0.06, 0.30
+
+#: The correction is averaged over this many pixels before it is weighed against the detail.
+_DETAIL_CELL = 5
+
+
+class SourceCrops(NamedTuple):
+    """The source crops as a generator is shown them, best first.
+
+    Attributes:
+        crops: ``[K, S, S, 3]`` RGB.
+        landmarks: ``[K, 70, 2]`` in pixels of the crops.
+    """
+
+    crops: U8Array
+    landmarks: F32Array
+
+
+class NeuralGenerator:
+    """Draws the source with a learned generator.
+
+    Args:
+        networks: Of a preset.
+        source: The source crops; the first gives the picture that the crops return into.
+        adain: ``[n_adain]``: ``P e`` of the identity, or what fine-tuning made of it.
+        precision: Arithmetic of the networks.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+
+    def __init__(
+        self,
+        networks: DrawingNetworks,
+        source: SourceCrops,
+        adain: Tensor,
+        precision: Precision = "auto",
+    ) -> None:
+        sizes = check_shape(source.crops, "K S S 3")
+        check_shape(source.landmarks, "K 70 2", K=sizes["K"])
+        self.size_px, self._side = sizes["S"], networks.size_px
+        self._networks, self._precision = networks, precision
+        self.device = networks.device
+        self._adain = adain.to(self.device, torch.float32)
+        self._points = amid_eyes(source.landmarks)
+        self._source = source
+        self._crops = signed(source.crops, self.device)
+        self._small = small_pictures(self._crops, self._side)
+        self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
+
+    def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
+        """Put unknown irises amid their eyes; a learned generator draws folds away by itself."""
+        del cuts
+        return amid_eyes(points)
+
+    def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
+        """Choose the source crop of every frame of a whole video, ``[T]``."""
+        return choose_sources(self._source.crops, self._points, points, cuts)
+
+    def generate(self, points: F64Array, sources: I64Array | None = None) -> U8Array:
+        """Draw adapted landmarks.
+
+        Args:
+            points: ``[B, 70, 2]`` in pixels of the crop.
+            sources: ``[B]`` which source crop each frame is drawn from; the first if None.
+
+        Returns:
+            ``[B, S, S, 3]`` RGB.
+
+        Raises:
+            ValueError: A point is not finite.
+        """
+        check_shape(points, "B 70 2")
+        points = amid_eyes(points)
+        chosen = np.zeros(len(points), np.int64) if sources is None else sources
+        with torch.inference_mode():
+            shown = self._shown(points, chosen)
+            with arithmetic(self._precision, self.device):
+                adain = self._adain.expand(len(points), -1)
+                generator = self._networks.generator
+                if isinstance(generator, SwiftGenerator):
+                    drawn = generator(shown, adain)
+                    assert drawn.warped is not None and drawn.flow is not None
+                    frames = self._in_full(chosen, drawn.image, drawn.warped, drawn.flow)
+                else:
+                    frames = generator(shown, adain).image.float()
+                    if self._side != self.size_px:
+                        size = (self.size_px, self.size_px)
+                        frames = functional.interpolate(frames, size, mode="bicubic")
+            rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
+            pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return pixels
+
+    def _shown(self, points: F64Array, chosen: I64Array) -> Shown:
+        flow = head_flow(self._points[chosen], points, self.size_px, self.device)
+        index = torch.from_numpy(chosen).to(self.device)
+        return Shown(
+            target_map=landmark_images(points, self.size_px, self._side, self.device),
+            source=self._small[index],
+            source_map=self._maps[index],
+            flow=flow * ((self._side - 1) / (self.size_px - 1)),
+        )
+
+    def _in_full(self, chosen: I64Array, image: Tensor, warped: Tensor, flow: Tensor) -> Tensor:
+        """Bring what was drawn small to the crop's own size, with the crop's own detail."""
+        if self._side == self.size_px:
+            return image.float()
+        index = torch.from_numpy(chosen).to(self.device)
+        full = fetch(self._crops[index], upsample_flow(flow.float(), self.size_px))
+        correction = image.float() - warped.float()
+        if self.size_px < self._side:
+            return full + small_pictures(correction, self.size_px)
+        size = (self.size_px, self.size_px)
+        strength = correction.abs().mean(dim=1, keepdim=True)
+        strength = functional.avg_pool2d(strength, _DETAIL_CELL, 1, _DETAIL_CELL // 2)
+        gone = ((strength - _DETAIL_STAYS) / (_DETAIL_GONE - _DETAIL_STAYS)).clamp(0, 1)
+        coarse = small_pictures(full, self._side)
+        # Both in one pass: the correction, and what is taken away of the fine detail.
+        detail_free = functional.interpolate(coarse, size, mode="bilinear")
+        raised = functional.interpolate(torch.cat([correction, gone], 1), size, mode="bilinear")
+        return full + raised[:, :3] + raised[:, 3:] * (detail_free - full)
+
+
+def feed_forward(networks: DrawingNetworks, embedding: F32Array) -> Tensor:
+    """Return ``P e`` of an identity ``[N]``: the AdaIN parameters ``[n_adain]`` untuned."""
+    with torch.inference_mode():
+        e = torch.from_numpy(embedding).to(networks.device)
+        return networks.generator.adain_parameters(e[None])[0]
