@@ -100,7 +100,7 @@ def test_every_shot_of_a_face_becomes_clips(dataset: Path) -> None:
     assert all(row.clip.startswith(row.clip[3:5] + "/") for row in clips)
 
 
-def test_what_is_no_clip_is_listed_with_its_reason(dataset: Path) -> None:
+def test_what_is_no_clip_is_listed_with_its_reason(videos: Path, dataset: Path) -> None:
     reasons = {Path(video).name: reason for video, reason in rejects(dataset).items()}
     assert reasons == {
         "small.mp4": "face too small",
@@ -109,6 +109,7 @@ def test_what_is_no_clip_is_listed_with_its_reason(dataset: Path) -> None:
         "damaged.mp4": "unreadable",
         "text.mkv": "unreadable",
     }
+    assert str(videos) not in (dataset / "rejects.tsv").read_text()
     report = json.loads((dataset / "report.json").read_text())
     assert report["rejects"] == dict(Counter(reasons.values()))
     assert (report["videos"], report["videos_used"]) == (7, 2)

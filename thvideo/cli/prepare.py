@@ -132,8 +132,9 @@ def _as_pipeline_event(event: StageEvent) -> events.Event:
 def _summary(dataset: Path, report: dict[str, Any]) -> list[str]:
     lines = [str(dataset)]
     for split, part in report["splits"].items():
+        people = "1 person" if part["people"] == 1 else count(part["people"], "people")
         lines.append(
-            f"{split}: {count(part['clips'], 'clips')} of {count(part['people'], 'people')}, "
+            f"{split}: {count(part['clips'], 'clips')} of {people}, "
             f"{count(part['frames'], 'frames')}, {duration(part['seconds'])}"
         )
     if report["rejects"]:

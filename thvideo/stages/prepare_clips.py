@@ -140,7 +140,9 @@ def prepare_video(
     except WorkspaceError:
         raise
     except (InputError, StageError) as error:
-        rejects.append(Reject("unreadable", error.fact))
+        # Where the folder of videos lies is no business of the tables.
+        detail = error.fact.replace(str(videos / task.video), "the video")
+        rejects.append(Reject("unreadable", detail))
     except Exception as error:  # a fault with one video is no reason to leave the others
         rejects.append(Reject("fault", f"{type(error).__name__}: {error}"))
     made = (tuple(clips), tuple(rejects))
@@ -237,12 +239,13 @@ def _steady_parts(points: F32Array, places: I64Array) -> Iterator[I64Array]:
     """Cut where the face has wandered too far from where a part began for one crop."""
     ibug = points[places, :68]
     lows, highs, sizes = ibug.min(axis=1), ibug.max(axis=1), _face_sizes(points[places])
-    start, low, high = 0, lows[0], highs[0]
+    start, low, high, total = 0, lows[0], highs[0], float(sizes[0])
     for index in range(1, len(places)):
         low, high = np.minimum(low, lows[index]), np.maximum(high, highs[index])
-        if (high - low).max() > _MAX_SPAN * float(np.median(sizes[start : index + 1])):
+        total += float(sizes[index])
+        if (high - low).max() > _MAX_SPAN * total / (index - start + 1):
             yield places[start:index]
-            start, low, high = index, lows[index], highs[index]
+            start, low, high, total = index, lows[index], highs[index], float(sizes[index])
     yield places[start:]
 
 
