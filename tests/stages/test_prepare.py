@@ -1,6 +1,7 @@
 """Prepare: what becomes a clip and what is rejected, whatever happens on the way."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,12 +202,29 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_goes_on(
     process = subprocess.Popen(
         [sys.executable, script, videos, again], env=environment(**{PID_FOLDER: str(pids)})
     )
-    wait_until(lambda: any((again / "records").rglob("*.json")))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        wait_until(lambda: any((again / "records").rglob("*.json")))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     wait_until(lambda: not any(alive(int(path.name)) for path in pids.iterdir()))
     assert not (again / "clips.tsv").exists()
     made(videos, again)
+    assert contents(again) == contents(dataset)
+
+
+def test_what_a_kill_left_of_a_record_counts_for_nothing(
+    videos: Path, dataset: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "set"
+    shutil.copytree(dataset, again)
+    record = next((again / "records").rglob("*.json"))
+    (again / "tmp").mkdir()
+    shutil.copy(record, again / "tmp" / record.name)
+    shutil.copy(record, record.with_name(f".tmp-{record.name}"))
+    (again / "report.json").unlink()
+    made(videos, again)
+    record.with_name(f".tmp-{record.name}").unlink()
     assert contents(again) == contents(dataset)
 
 
@@ -218,7 +236,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(is_so: object, limit_s: float = 30) -> None:
+def wait_until(is_so: object, limit_s: float = 90) -> None:
     end_s = time.monotonic() + limit_s
     while not is_so():  # type: ignore[operator]
         assert time.monotonic() < end_s

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from thvideo.training.dataset_write import Record
 
 REPORT = "report.json"
-_OPTIONS, _TMP, _LOCK = "prepare.json", "tmp", ".lock"
+_OPTIONS, _LOCK = "prepare.json", ".lock"
 _GO_ON = "then run the same command again: what is finished is kept"
 
 
@@ -96,10 +96,12 @@ def prepare(job: PrepareJob) -> Iterator[StageEvent]:
 @contextmanager
 def _owned(dataset: Path) -> Iterator[None]:
     """Hold a dataset's folder against other runs, with an empty folder for what is unfinished."""
+    from thvideo.training.dataset_write import UNFINISHED
+
     if dataset.exists() and not dataset.is_dir():
         raise UsageError(f"{dataset} is a file", hint="give a folder with -o")
     dataset.mkdir(parents=True, exist_ok=True)
-    others = {entry.name for entry in dataset.iterdir()} - {_LOCK, _TMP}
+    others = {entry.name for entry in dataset.iterdir()} - {_LOCK, UNFINISHED}
     if others and _OPTIONS not in others:
         raise UsageError(
             f"{dataset} holds something else than a dataset of thvideo prepare",
@@ -112,12 +114,12 @@ def _owned(dataset: Path) -> Iterator[None]:
             f"another run is writing {dataset}", hint="wait for it, or give another folder with -o"
         ) from None
     with lock:
-        shutil.rmtree(dataset / _TMP, ignore_errors=True)
-        (dataset / _TMP).mkdir()
+        shutil.rmtree(dataset / UNFINISHED, ignore_errors=True)
+        (dataset / UNFINISHED).mkdir()
         try:
             yield
         finally:
-            shutil.rmtree(dataset / _TMP, ignore_errors=True)
+            shutil.rmtree(dataset / UNFINISHED, ignore_errors=True)
 
 
 def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:

@@ -1,5 +1,6 @@
 """One video becomes clips: cut at its scenes, followed, cropped, labelled and encoded."""
 
+import dataclasses
 import functools
 import tempfile
 import uuid
@@ -22,6 +23,7 @@ from thvideo.shapes import BoolArray, F32Array, F64Array, I64Array, U8Array
 from thvideo.stages.prepare_options import MIN_CLIP_FRAMES, PrepareOptions, VideoTask, Workers
 from thvideo.training.dataset import clip_path
 from thvideo.training.dataset_write import (
+    UNFINISHED,
     ClipEntry,
     Record,
     Reject,
@@ -57,7 +59,7 @@ class Followed:
     Attributes:
         frames: `[N]` their numbers in the video.
         times_s: `[N]` their times.
-        points: `[N, 70, 2]` picture pixels, NaN without a face.
+        points: `[N, 70, 2]` picture pixels as the tracker gave them, NaN without a face.
         cuts: the first frame of each new shot, as a place in `frames`.
     """
 
@@ -108,7 +110,7 @@ def video_worker(
 ) -> Callable[[VideoTask], Record]:
     """Load the tracker and return what makes clips of one video after another."""
     # What a killed worker leaves is removed with this folder when the next run begins.
-    tempfile.tempdir = str(dataset / "tmp")
+    tempfile.tempdir = str(dataset / UNFINISHED)
     return functools.partial(
         prepare_video, videos=videos, dataset=dataset, options=options, tracker=make_tracker()
     )
@@ -182,6 +184,8 @@ def plan_clips(
     rejects: list[Reject] = []
     found: BoolArray = np.asarray(np.isfinite(followed.points).all(axis=(1, 2)), np.bool_)
     found = drop_short_runs(found, followed.cuts)
+    points = followed.points.copy()
+    steadied = dataclasses.replace(followed, points=points)
     for first, end in shot_bounds(followed.cuts, len(found)):
         if not found[first:end].any():
             span_s = (float(followed.times_s[first]), float(followed.times_s[end - 1]))
@@ -190,8 +194,10 @@ def plan_clips(
             continue
         for start, last in find_gaps(~found[first:end]):
             places = np.arange(first + start, first + last + 1)
-            for steady in _steady_parts(followed.points, places):
-                _plan_part(followed, steady, options, clips, rejects)
+            times_s = followed.times_s[places]
+            points[places] = smooth(points[places], times_s, (), SMOOTH)
+            for steady in _steady_parts(points, places):
+                _plan_part(steadied, steady, options, clips, rejects)
     return clips, rejects
 
 
@@ -267,7 +273,7 @@ def _follow(path: Path, info: VideoInfo, options: PrepareOptions, tracker: Track
     raw = np.concatenate(parts).astype(np.float32)
     if len(raw) != len(frames):
         raise StageError(f"{path} gave {len(raw)} frames instead of {len(frames)}")
-    return Followed(frames, times_s[frames], smooth(raw, times_s[frames], cuts, SMOOTH), cuts)
+    return Followed(frames, times_s[frames], raw, cuts)
 
 
 def _chosen(path: Path, info: VideoInfo, frames: I64Array) -> Iterator[U8Array]:
@@ -307,7 +313,7 @@ def _make(
     options: PrepareOptions,
 ) -> ClipEntry:
     """Write a clip's two files."""
-    unfinished = dataset / "tmp" / uuid.uuid4().hex
+    unfinished = dataset / UNFINISHED / uuid.uuid4().hex
     beside = {suffix: unfinished.with_suffix(suffix) for suffix in (".npz", ".mp4")}
     write_clip(beside[".mp4"], _crops(stream, clip), len(clip.frames), options.fps)
     write_labels(beside[".npz"], clip.points, valid_box(clip.crop, *info.size))

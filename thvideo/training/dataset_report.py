@@ -10,7 +10,7 @@ import numpy as np
 from thvideo.errors import InputError
 from thvideo.shapes import U8Array
 from thvideo.training.dataset import ClipRow, ClipTable, read_frames, read_labels
-from thvideo.workspace.durable import write_whole
+from thvideo.training.dataset_write import writing
 
 REPORT, SHEET = "report.json", "contact_sheet.jpg"
 _CELL_PX, _TEXT_PX, _COLUMNS, _ROWS = 168, 18, 10, 6
@@ -23,7 +23,8 @@ def write_report(path: Path, facts: dict[str, Any]) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    write_whole(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    with writing(path) as file:
+        file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
 def write_sheet(root: Path) -> None:

@@ -21,10 +21,12 @@ import numpy as np
 from thvideo.errors import InputError
 from thvideo.shapes import F32Array
 from thvideo.training.dataset import COLUMNS, POINT_UNIT_PX, TABLE, clip_path
-from thvideo.workspace.durable import fsync_file, write_whole
+from thvideo.workspace.durable import fsync_file, fsync_folder
 
 REJECTS = "rejects.tsv"
 RECORDS = "records"
+# The folder of files that are being written; a new run empties it.
+UNFINISHED = "tmp"
 
 Reason = Literal["unreadable", "no face", "face too small", "cut", "fault"]
 REJECT_COLUMNS = ("video", "start_s", "end_s", "reason", "detail")
@@ -160,7 +162,13 @@ def write_record(root: Path, record: Record) -> None:
     """Say that a video is finished; its clips are in their places by then."""
     path = record_path(root, video_key(record.video))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(record)))
+    # Not beside the records: what a killed run left there would be read as one.
+    beside = root / UNFINISHED / path.name
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    fsync_file(beside)
+    beside.replace(path)
+    fsync_folder(path.parent)
 
 
 def write_labels(path: Path, points: F32Array, valid: tuple[int, int, int, int]) -> None:
@@ -191,6 +199,8 @@ def records(root: Path) -> Iterator[Record]:
     """
     for folder in sorted((root / RECORDS).glob("[0-9a-f][0-9a-f]")):
         for path in sorted(folder.glob("*.json")):
+            if path.name.startswith("."):
+                continue
             record = read_record(path)
             if record is None:
                 raise InputError(
@@ -207,7 +217,7 @@ def write_tables(root: Path, val_share: float, seed: int) -> Counts:
         OSError: the disk refuses.
     """
     counts = Counts()
-    with _whole_table(root / TABLE) as clips, _whole_table(root / REJECTS) as rejects:
+    with writing(root / TABLE) as clips, writing(root / REJECTS) as rejects:
         _write_row(clips, (*COLUMNS, *MORE_COLUMNS))
         _write_row(rejects, REJECT_COLUMNS)
         for record in records(root):
@@ -240,7 +250,8 @@ def write_tables(root: Path, val_share: float, seed: int) -> Counts:
 
 
 @contextmanager
-def _whole_table(path: Path) -> Iterator[IO[str]]:
+def writing(path: Path) -> Iterator[IO[str]]:
+    """Open a text file for writing that gets its name when the block succeeds."""
     beside = path.with_name(f".tmp-{path.name}")
     # Names that are no UTF-8 can be on a disk; they are shown escaped.
     with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
