@@ -1,0 +1,136 @@
+"""Learned generators at work: what rests, what detail stays, and that batches do not matter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.synthesis.tiny_networks import SIDE_PX, TINY_PAPER, TINY_SWIFT, write_tiny
+from thvideo.errors import InputError
+from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
+from thvideo.shapes import F64Array, U8Array
+from thvideo.synthesis.networks import DrawingNetworks, embed_crops, load_networks
+from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
+
+CPU = torch.device("cpu")
+SIZE_PX = 160
+
+
+def posed(*yaw_deg: float, size_px: int = SIZE_PX) -> F64Array:
+    turns = rotation_from_angles(np.array([(yaw, 0.0, 0.0) for yaw in yaw_deg]))
+    middle = np.full((len(yaw_deg), 2), size_px / 2 - 0.5)
+    return project(face_model(), Pose(turns, np.full(len(yaw_deg), size_px / 4), middle))
+
+
+def noise(n_crops: int = 1, size_px: int = SIZE_PX, grain_px: int = 8) -> U8Array:
+    generator = torch.Generator().manual_seed(3)
+    n_cells = size_px // grain_px
+    coarse = torch.rand(n_crops, 3, n_cells, n_cells, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (size_px, size_px), mode="bilinear")
+    return (fine.clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("w") / "awake.safetensors", TINY_SWIFT, spread=0.05)
+
+
+@pytest.fixture(scope="module")
+def asleep(tmp_path_factory: pytest.TempPathFactory) -> DrawingNetworks:
+    """Networks whose last layers are zero: the warp alone."""
+    path = write_tiny(tmp_path_factory.mktemp("w") / "asleep.safetensors", TINY_SWIFT)
+    return load_networks(path, "swift", CPU)
+
+
+def generator_of(networks: DrawingNetworks, crops: U8Array, points: F64Array) -> NeuralGenerator:
+    points = points.astype(np.float32)
+    adain = feed_forward(networks, embed_crops(networks, crops, points))
+    return NeuralGenerator(networks, SourceCrops(crops, points), adain, "fp32")
+
+
+def test_an_untrained_generator_gives_a_resting_crop_back_with_all_its_detail(
+    asleep: DrawingNetworks,
+) -> None:
+    crops, points = noise(grain_px=2), posed(0)
+    drawn = generator_of(asleep, crops, points).generate(points)
+    assert np.abs(drawn.astype(int) - crops).max() <= 1
+
+
+def test_a_turned_face_moves_and_the_border_rests(asleep: DrawingNetworks) -> None:
+    crops, points = noise(), posed(0)
+    drawn = generator_of(asleep, crops, points).generate(posed(15)).astype(int)
+    changed = np.abs(drawn - crops).max(axis=(0, 3))
+    assert changed[60:100, 60:100].mean() > 10
+    assert changed[[0, -1]].max() <= 1
+    assert changed[:, [0, -1]].max() <= 1
+
+
+def test_batches_do_not_change_a_frame(weights: Path) -> None:
+    networks = load_networks(weights, "swift", CPU)
+    generator = generator_of(networks, noise(), posed(0))
+    points = posed(*np.linspace(-15, 15, 8))
+    together = generator.generate(points).astype(int)
+    alone = np.concatenate([generator.generate(frame[None]) for frame in points])
+    assert np.abs(together - alone).max() <= 1
+    assert np.abs(together[0] - together[-1]).max() > 20
+
+
+def test_where_the_correction_is_strong_the_sources_detail_gives_way(
+    asleep: DrawingNetworks, tmp_path: Path
+) -> None:
+    path = write_tiny(tmp_path / "strong.safetensors", TINY_SWIFT)
+    strong = load_networks(path, "swift", CPU)
+    strong.generator.last.bias.data.fill_(0.5)  # every pixel brightened by a quarter of the range
+    crops, points = noise(grain_px=2), posed(0)
+    dark = (crops * 0.5).astype(np.uint8)
+    kept = generator_of(asleep, dark, points).generate(points).astype(float)
+    gone = generator_of(strong, dark, points).generate(points).astype(float)
+    assert gone.mean() == pytest.approx(kept.mean() + 0.25 * 255, abs=3)
+    inside = (slice(None), slice(8, -8), slice(8, -8))
+    assert np.diff(gone[inside], axis=2).std() < 0.5 * np.diff(kept[inside], axis=2).std()
+
+
+def test_crops_smaller_than_the_networks_are_drawn_too(asleep: DrawingNetworks) -> None:
+    crops, points = noise(size_px=48), posed(0, size_px=48)
+    drawn = generator_of(asleep, crops, points).generate(points)
+    assert drawn.shape == crops.shape
+    assert np.abs(drawn.astype(int) - crops).max() <= 1
+
+
+def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
+    crops, points = noise(2), posed(0, 0)
+    drawn = generator_of(asleep, crops, points).generate(points, np.array([1, 0]))
+    assert np.abs(drawn[0].astype(int) - crops[1]).max() <= 1
+    assert np.abs(drawn[1].astype(int) - crops[0]).max() <= 1
+
+
+def test_the_paper_preset_draws_at_the_crops_size(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "paper.safetensors", TINY_PAPER)
+    networks = load_networks(path, "paper", CPU)
+    generator = generator_of(networks, noise(), posed(0))
+    drawn = generator.generate(posed(0, 10))
+    assert drawn.shape == (2, SIZE_PX, SIZE_PX, 3)
+    assert np.ptp(drawn) > 0
+
+
+def test_the_embedding_is_the_mean_over_the_source_crops(weights: Path) -> None:
+    networks = load_networks(weights, "swift", CPU)
+    crops, points = noise(10), posed(*np.linspace(-10, 10, 10)).astype(np.float32)
+    one_by_one = [
+        embed_crops(networks, crops[i : i + 1], points[i : i + 1]) for i in range(len(crops))
+    ]
+    np.testing.assert_allclose(
+        embed_crops(networks, crops, points), np.mean(one_by_one, axis=0), atol=1e-5
+    )
+    assert np.ptp(one_by_one, axis=0).max() > 1e-4
+
+
+def test_weights_of_another_preset_are_refused_with_a_hint(weights: Path) -> None:
+    with pytest.raises(InputError, match="not 'paper'") as caught:
+        load_networks(weights, "paper", CPU)
+    assert "--generator swift" in caught.value.hint
+
+
+def test_networks_are_as_large_as_their_card_says(weights: Path) -> None:
+    assert load_networks(weights, "swift", CPU).size_px == SIDE_PX
