@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from thvideo.errors import InputError, UsageError, WorkspaceError
 from thvideo.stages.base import Notice, Progress, StageEvent
 from thvideo.stages.crew import Died, in_processes
@@ -96,6 +94,8 @@ def prepare(job: PrepareJob) -> Iterator[StageEvent]:
 @contextmanager
 def _owned(dataset: Path) -> Iterator[None]:
     """Hold a dataset's folder against other runs, with an empty folder for what is unfinished."""
+    from filelock import FileLock, Timeout
+
     from thvideo.training.dataset_write import UNFINISHED
 
     if dataset.exists() and not dataset.is_dir():

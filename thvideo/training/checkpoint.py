@@ -6,9 +6,9 @@ trained, and the optimisers) and ``state.json`` (the step, and numbers).
 """
 
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, WorkspaceError
+from thvideo.workspace.durable import fsync_file, fsync_folder
 
 WEIGHTS, TRAINING, STATE = "weights.safetensors", "training.safetensors", "state.json"
 
@@ -35,24 +36,41 @@ def write_checkpoint(
         weights: What is exported.
         training: What only a resume needs.
         state: JSON values.
+
+    Raises:
+        WorkspaceError: The disk is full or refuses; the older one is still there.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        _write(folder, weights, training, state)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(
+            f"the checkpoint {folder} cannot be written ({error})",
+            hint="make room, then go on with --resume from the one before it",
+        ) from error
+
+
+def _write(folder: Path, weights: Tensors, training: Tensors, state: Mapping[str, Any]) -> None:
+    partial, aside = _beside(folder, "partial"), _beside(folder, "old")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(_owned(weights), partial / WEIGHTS)
     save_file(_owned(training), partial / TRAINING)
     (partial / STATE).write_text(json.dumps(dict(state), indent=1) + "\n", encoding="utf-8")
     for path in partial.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        fsync_file(path)
+    fsync_folder(partial)
     # A folder cannot replace a full one in one step: the older one steps aside first, and is
-    # found there if the run dies in between.
-    aside = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
+    # found there if the run dies in between. What lies aside goes only when another is in place.
     if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
     partial.rename(folder)
+    fsync_folder(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    return folder.with_name(f"{folder.name}.{ending}")
 
 
 def read_checkpoint(folder: Path) -> tuple[Tensors, Tensors, dict[str, Any]] | None:
@@ -64,18 +82,48 @@ def read_checkpoint(folder: Path) -> tuple[Tensors, Tensors, dict[str, Any]] | N
     Raises:
         InputError: The checkpoint is damaged.
     """
-    for place in (folder, folder.with_name(f"{folder.name}.old")):
-        if not place.is_dir():
-            continue
-        try:
-            state: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
-            return load_file(place / WEIGHTS), load_file(place / TRAINING), state
-        except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(
-                f"the checkpoint {place} is damaged ({error})",
-                hint="remove it; the run goes on from another one with --resume-from",
-            ) from error
+    place = _place(folder)
+    if place is None:
+        return None
+    with _damage_explained(place):
+        state: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
+        return load_file(place / WEIGHTS), load_file(place / TRAINING), state
+
+
+def read_weights(folder: Path) -> Tensors | None:
+    """Read what is exported of a checkpoint; None if there is none.
+
+    Raises:
+        InputError: The checkpoint is damaged.
+    """
+    place = _place(folder)
+    if place is None:
+        return None
+    with _damage_explained(place):
+        return load_file(place / WEIGHTS)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether there is a checkpoint to read."""
+    return _place(folder) is not None
+
+
+def _place(folder: Path) -> Path | None:
+    for place in (folder, _beside(folder, "old")):
+        if (place / STATE).is_file():
+            return place
     return None
+
+
+@contextmanager
+def _damage_explained(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(
+            f"the checkpoint {place} is damaged ({error})",
+            hint="begin a new run from another one: --init RUN/best",
+        ) from error
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:

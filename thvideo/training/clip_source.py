@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from thvideo.shapes import F32Array, U8Array
-from thvideo.training.dataset import ClipRow, loss_mask, read_frames, read_labels
+from thvideo.shapes import F32Array, I64Array, U8Array
+from thvideo.training.dataset import ClipTable, loss_mask, read_frames, read_labels
 
 
 @dataclass(frozen=True)
@@ -39,18 +38,18 @@ class StreamedClips:
     """Reads what is asked for, each time anew: for datasets larger than memory.
 
     Args:
-        root: The dataset's folder.
-        rows: Its clips.
+        table: The dataset's clips.
+        rows: ``[N]`` the table's rows that are used; a clip's number is its place in these.
     """
 
-    def __init__(self, root: Path, rows: Sequence[ClipRow]) -> None:
-        self._root, self._rows = root, rows
+    def __init__(self, table: ClipTable, rows: I64Array) -> None:
+        self._table, self._rows = table, rows
 
     def cut(self, clip: int, indices: Sequence[int]) -> Cut:
         """Return frames of one clip, in the order wanted."""
-        row = self._rows[clip]
-        labels = read_labels(self._root, row)
-        frames = read_frames(self._root, row, indices)
+        row = self._table[int(self._rows[clip])]
+        labels = read_labels(self._table.root, row)
+        frames = read_frames(self._table.root, row, indices)
         mask = loss_mask(row, labels, frames.shape[1]).astype(np.uint8) * np.uint8(255)
         return Cut(frames, labels.points[list(indices)], mask)
 
@@ -59,15 +58,17 @@ class CachedClips:
     """Reads every clip once and keeps it, shrunk to the size that is trained on.
 
     Args:
-        root: The dataset's folder.
-        rows: Its clips.
+        table: The dataset's clips.
+        rows: ``[N]`` the table's rows that are used; a clip's number is its place in these.
+        lengths: ``[N]`` how many frames each has.
         size_px: Frames larger than this are shrunk to it.
     """
 
-    def __init__(self, root: Path, rows: Sequence[ClipRow], size_px: int) -> None:
-        read = StreamedClips(root, rows)
+    def __init__(self, table: ClipTable, rows: I64Array, lengths: I64Array, size_px: int) -> None:
+        read = StreamedClips(table, rows)
         self._cuts = [
-            _shrunk(read.cut(clip, range(row.n_frames)), size_px) for clip, row in enumerate(rows)
+            _shrunk(read.cut(clip, range(int(length))), size_px)
+            for clip, length in enumerate(lengths)
         ]
 
     def cut(self, clip: int, indices: Sequence[int]) -> Cut:
@@ -76,9 +77,9 @@ class CachedClips:
         return Cut(whole.frames[wanted], whole.points[wanted], whole.mask)
 
 
-def cached_bytes(rows: Sequence[ClipRow], size_px: int) -> int:
-    """Return what the frames of ``CachedClips`` would take."""
-    return sum(row.n_frames for row in rows) * size_px * size_px * 3
+def cached_bytes(lengths: I64Array, size_px: int) -> int:
+    """Return what the frames of ``CachedClips`` would take, for clips of so many frames."""
+    return int(lengths.sum()) * size_px * size_px * 3
 
 
 def _shrunk(cut: Cut, size_px: int) -> Cut:

@@ -8,14 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from thvideo.errors import InputError
 from thvideo.models.discriminator import Discriminator
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
 from thvideo.models.perceptual import PerceptualNet
-from thvideo.models.precision import Precision, arithmetic
+from thvideo.models.precision import arithmetic
 from thvideo.models.presets import ModelOptions, build_networks
 from thvideo.models.shown import Drawn
+from thvideo.models.spectral import settle_spectral_norms
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
+from thvideo.training.batch import Batch, as_signed
 from thvideo.training.checkpoint import (
     Tensors,
     load_into,
@@ -24,7 +27,6 @@ from thvideo.training.checkpoint import (
     under,
     with_prefix,
 )
-from thvideo.training.episodes import Batch, as_signed
 from thvideo.training.losses import (
     Judges,
     StepLoss,
@@ -32,7 +34,8 @@ from thvideo.training.losses import (
     discriminator_step_loss,
     generator_step_loss,
 )
-from thvideo.training.meta_options import MetaOptions, without_adversary
+from thvideo.training.meta_options import HowToRun, MetaOptions, without_adversary
+from thvideo.training.processes import ALONE, Processes
 
 #: The first steps of an average follow the weights closely: a long average of few steps would
 #: mostly hold the first weights.
@@ -53,9 +56,15 @@ class Learner:
         options: How to train.
         models: The architecture.
         n_videos: Columns of W.
-        device: Where.
-        precision: Arithmetic of the networks.
+        how: Where and in which arithmetic.
         perceptual: The perceptual networks that the losses name.
+        processes: Who trains the same networks beside this process.
+
+    Attributes:
+        networks: As they are being trained.
+        averaged: The moving averages of embedder and generator; the ones to use.
+        step: Steps that were done.
+        rate_scale: What the learning rates are multiplied by.
     """
 
     def __init__(
@@ -63,25 +72,29 @@ class Learner:
         options: MetaOptions,
         models: ModelOptions,
         n_videos: int,
-        device: torch.device,
-        precision: Precision,
+        how: HowToRun,
         perceptual: Mapping[str, PerceptualNet],
+        processes: Processes = ALONE,
     ) -> None:
-        self.options, self.models, self.device = options, models, device
+        self.options, self.models, self.device = options, models, how.device
+        self._processes = processes
         torch.manual_seed(options.seed)
         self.networks = build_networks(models, n_videos)
         for network in self.networks:
             # The types of torch know no memory format beside a device.
-            network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(how.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = Drawing(
             copy.deepcopy(self.networks.embedder), copy.deepcopy(self.networks.generator)
         )
         for average in self.averaged:
             average.eval().requires_grad_(False)
         self.judges = Judges(self.networks.discriminator, perceptual)
-        self.step = 0
-        self._precision = precision
+        self.step, self.rate_scale = 0, 1.0
+        self._precision = how.precision
         embedder, generator, discriminator = self.networks
+        if how.compiled:
+            for network in self.networks:
+                network.compile()
         dense = [p for p in discriminator.parameters() if p is not discriminator.columns.weight]
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             "generator": torch.optim.Adam(
@@ -104,10 +117,11 @@ class Learner:
         """Do one step: embedder and generator, then the discriminator.
 
         Args:
-            parts: The batch in as many parts as gradients are accumulated over.
+            parts: This process's share of the batch, in as many parts as gradients are
+                accumulated over.
 
         Returns:
-            The losses' terms, and the gradients' norm.
+            The losses' terms and the gradients' norms, over all processes.
         """
         self._set_rates()
         embedder, generator, discriminator = self.networks
@@ -122,20 +136,21 @@ class Learner:
             (loss.total / len(parts)).backward()  # type: ignore[no-untyped-call]
             _collect(terms, loss.terms)
             drawn.append(picture.image.detach())
-        norm = self._update("generator", [embedder, generator])
+        norms = {"gradient": self._update([embedder, generator], "generator")}
         for _ in range(self.options.d_steps if with_judge else 0):
-            for part, picture in zip(parts, drawn, strict=True):
+            for part, image in zip(parts, drawn, strict=True):
                 with self.arithmetic():
-                    judged = discriminator_step_loss(
-                        discriminator, picture, truth_of(part, discriminator)
-                    )
+                    truth = truth_of(part, discriminator)
+                    judged = discriminator_step_loss(discriminator, image, truth)
                 (judged.total / len(parts)).backward()  # type: ignore[no-untyped-call]
                 _collect(terms, judged.terms)
-            self._update("discriminator", [discriminator], also="columns")
+            norms["gradient_d"] = self._update([discriminator], "discriminator", "columns")
         self._average()
         self.step += 1
-        means = {name: float(torch.stack(values).mean()) for name, values in terms.items()}
-        return means | {"gradient": norm}
+        means = [torch.stack(values).float().mean() for values in terms.values()]
+        # One transfer from the device for all numbers.
+        told = self._processes.mean(torch.stack([*means, *norms.values()])).tolist()
+        return dict(zip([*terms, *norms], told, strict=True))
 
     def _generator_loss(
         self, picture: Drawn, embedding: Tensor, part: Batch, with_judge: bool
@@ -156,33 +171,39 @@ class Learner:
         rates = {"generator": self.options.lr}
         for name, optimizer in self._optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rise * rates.get(name, self.options.lr_d)
+                group["lr"] = self.rate_scale * rise * rates.get(name, self.options.lr_d)
 
-    def _update(self, name: str, networks: Sequence[nn.Module], also: str | None = None) -> float:
+    def _update(self, networks: Sequence[nn.Module], *optimizers: str) -> Tensor:
         """Take the gradients' step; return their norm before it was cut."""
         parameters = [p for net in networks for p in net.parameters() if p.grad is not None]
+        self._processes.average_gradients(parameters)
         dense = [p for p in parameters if p.grad is not None and not p.grad.is_sparse]
         limit = self.options.clip_norm or float("inf")
-        norm = float(nn.utils.clip_grad_norm_(dense, limit)) if dense else 0.0
-        for optimizer in (self._optimizers[name], *([self._optimizers[also]] if also else [])):
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        norm = nn.utils.clip_grad_norm_(dense, limit)
+        for name in optimizers:
+            self._optimizers[name].step()
+            self._optimizers[name].zero_grad(set_to_none=True)
         return norm
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.options.ema, (1 + self.step) / (_EMA_WARMUP + self.step))
         for average, net in zip(self.averaged, self.networks, strict=False):
-            fast = dict(net.state_dict())
-            for name, slow in average.state_dict().items():
-                if slow.is_floating_point():
-                    slow.lerp_(fast[name].to(slow.dtype), 1 - decay)
-                else:
-                    slow.copy_(fast[name])
+            for slow, fast in zip(average.parameters(), net.parameters(), strict=True):
+                slow.lerp_(fast, 1 - decay)
+            # Vectors of spectral norms are no numbers to average: their length would not be 1.
+            for held, seen in zip(average.buffers(), net.buffers(), strict=True):
+                held.copy_(seen)
+
+    def settled(self) -> Drawing:
+        """Return the averaged networks with spectral norms that are those of their weights."""
+        for average in self.averaged:
+            settle_spectral_norms(average)
+        return self.averaged
 
     def weights(self) -> Tensors:
         """Return what is exported: averaged embedder and generator, and the discriminator."""
-        embedder, generator = self.averaged
+        embedder, generator = self.settled()
         return (
             with_prefix("embedder", embedder.state_dict())
             | with_prefix("generator", generator.state_dict())
@@ -202,8 +223,15 @@ class Learner:
         """Put back a checkpoint.
 
         Raises:
-            InputError: It is of another architecture.
+            InputError: It is of another architecture or another number of clips.
         """
+        n_columns = len(weights.get("discriminator.columns.weight", ()))
+        if n_columns != self.networks.discriminator.columns.num_embeddings:
+            raise InputError(
+                f"the checkpoint was trained on {n_columns} clips, and the dataset has "
+                f"{self.networks.discriminator.columns.num_embeddings}",
+                hint="give the same dataset, or begin a new run from the weights with --init",
+            )
         self.start_from(weights)
         for name, network in zip(("embedder", "generator"), self.networks, strict=False):
             load_into(network, under(name, training), f"the checkpoint's {name}")
@@ -214,6 +242,9 @@ class Learner:
     def start_from(self, weights: Tensors) -> None:
         """Begin with weights of another run; columns of W for other videos are left out.
 
+        Exported weights have no columns, and some have no discriminator at all: what is not there
+        stays as it is.
+
         Raises:
             InputError: They are of another architecture.
         """
@@ -223,7 +254,9 @@ class Learner:
             load_into(network, under(name, weights), f"the {name}")
             load_into(average, under(name, weights), f"the {name}")
         discriminator = self.networks.discriminator
-        own = dict(under("discriminator", weights))
+        own = under("discriminator", weights)
+        if not own:
+            return
         if own.get("columns.weight", torch.empty(0)).shape != discriminator.columns.weight.shape:
             own["columns.weight"] = discriminator.columns.weight.detach()
         load_into(discriminator, own, "the discriminator")

@@ -1,142 +1,47 @@
 """Meta-training: a run that can be stopped at any time and goes on exactly where it was."""
 
-import dataclasses
-import json
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import torch
-from torch.utils.data import DataLoader, Dataset
-
-from thvideo.errors import InputError, StageError, UsageError
-from thvideo.landmarks.draw import DRAW_STYLE
+from thvideo.errors import StageError
 from thvideo.models.perceptual import perceptual_net
-from thvideo.models.precision import Precision
 from thvideo.models.presets import PRESETS, ModelOptions
-from thvideo.training.checkpoint import Tensors, read_checkpoint, write_checkpoint
-from thvideo.training.episodes import Batch, Episodes
+from thvideo.training.batch import Batch
+from thvideo.training.batch_loader import batches_from
+from thvideo.training.checkpoint import Tensors
+from thvideo.training.episodes import Episodes
 from thvideo.training.learner import Learner
-from thvideo.training.meta_options import MetaOptions, check_options, size_at
-from thvideo.training.validation import Validation, jpeg_bytes
-
-OPTIONS_FILE, METRICS_FILE, PREVIEWS = "options.json", "metrics.jsonl", "previews"
-LAST, BEST = "last", "best"
+from thvideo.training.meta_clock import NOTHING, Clock, Due, Stretch
+from thvideo.training.meta_events import (
+    MetaEvent,
+    RolledBack,
+    Saved,
+    Started,
+    Stopped,
+    Trained,
+    Validated,
+)
+from thvideo.training.meta_options import (
+    ENDLESS,
+    Budget,
+    HowToRun,
+    MetaOptions,
+    check_options,
+    stage_at,
+)
+from thvideo.training.processes import ALONE, Processes
+from thvideo.training.run_folder import BEST, LAST, RunFolder
+from thvideo.training.validation import Validation
 
 #: A validation this many times as bad as the best one has collapsed.
 _COLLAPSE = 2.0
 
-#: Steps between lines of the log.
-_LOG_STEPS = 20
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a run ends: after so many steps in all, or so many seconds of this call.
-
-    Args:
-        steps: Steps of the whole run, those before a resume counted in; 0 for no limit.
-        seconds: Seconds of this call; 0 for no limit.
-        save_every_s: Seconds between checkpoints.
-        validate_every_s: Seconds between validations.
-        validate_every_steps: Steps between validations, in the place of the seconds; 0 for none.
-    """
-
-    steps: int = 0
-    seconds: float = 0.0
-    save_every_s: float = 300.0
-    validate_every_s: float = 300.0
-    validate_every_steps: int = 0
-
-
-@dataclass(frozen=True)
-class HowToRun:
-    """How to train; it does not change what is learned, beside rounding.
-
-    Args:
-        device: Where.
-        precision: Arithmetic of the networks.
-        workers: Processes that make batches ahead; 0 makes them in between.
-        compiled: Whether the networks are compiled first.
-    """
-
-    device: torch.device
-    precision: Precision = "auto"
-    workers: int = 1
-    compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What happened in a step, averaged since the last such event."""
-
-    step: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Validated:
-    """How good the averaged networks are now, and whether they were never better."""
-
-    step: int
-    values: Mapping[str, float]
-    is_best: bool
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint is on the disk."""
-
-    step: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """Training went wrong and goes on from an earlier step."""
-
-    step: int
-    reason: str
-
-
-MetaEvent = Trained | Validated | Saved | RolledBack
-
-
-class _Batches(Dataset[Batch]):
-    """The batches of a stretch of steps, by step."""
-
-    def __init__(self, episodes: Episodes, part: range) -> None:
-        self._episodes, self._part = episodes, part
-
-    def __len__(self) -> int:
-        return 2**62
-
-    def __getitem__(self, step: int) -> Batch:
-        return self._episodes.batch(step, self._part)
-
-
-def write_options(folder: Path, options: MetaOptions, models: ModelOptions) -> None:
-    """Write ``options.json`` of a new run.
-
-    Raises:
-        UsageError: The folder holds a run already.
-    """
-    path = folder / OPTIONS_FILE
-    if path.exists():
-        raise UsageError(
-            f"{folder} holds a run already", hint="go on with --resume, or choose another folder"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {
-        "options": dataclasses.asdict(options),
-        "models": dataclasses.asdict(models),
-        "draw_style": DRAW_STYLE,
-    }
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(written, indent=1, default=str) + "\n", encoding="utf-8")
-    partial.replace(path)
+#: After a roll-back the learning rates are this share of what they were, and batches have other
+#: numbers: the same steps would lead to the same place.
+_SLOWER = 0.5
+_OTHER_BATCHES = ENDLESS
 
 
 class MetaRun:
@@ -147,6 +52,7 @@ class MetaRun:
         options: What is trained, on what, and how.
         how: Where and in which arithmetic.
         models: The architecture; the preset's own if None.
+        processes: Who trains beside this process; the folder has to be the same for all.
 
     Raises:
         UsageError: The options do not fit each other.
@@ -159,190 +65,217 @@ class MetaRun:
         options: MetaOptions,
         how: HowToRun,
         models: ModelOptions | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        check_options(options)
-        self._folder, self._options, self._how = folder, options, how
+        check_options(options, processes.size)
+        self._options, self._how, self._processes = options, how, processes
+        self.models = models or PRESETS[options.preset]
+        self._folder = RunFolder(folder, is_writer=processes.is_first)
         self._perceptual = {
             name: perceptual_net(name, path).to(how.device) for name, path in options.perceptual
         }
-        self._episodes = self._episodes_at(size_at(options, 0), "train")
+        self._episodes: Episodes | None = self._episodes_at(stage_at(options, 0)[0], "train")
         self.learner = Learner(
-            options,
-            models or PRESETS[options.preset],
-            len(self._episodes.rows),
-            how.device,
-            how.precision,
-            self._perceptual,
+            options, self.models, self._episodes.n_clips, how, self._perceptual, processes
         )
         self._validation: tuple[int, Validation] | None = None
         self._best: float | None = None
-        self._rollbacks = 0
+        self._n_rollbacks = 0
+
+    def begin(self, weights: Tensors | None = None) -> None:
+        """Begin anew in an empty folder.
+
+        Args:
+            weights: Of another run, to begin with.
+
+        Raises:
+            UsageError: The folder holds a run already.
+            InputError: The weights are of another architecture.
+        """
+        if weights is not None:
+            self.learner.start_from(weights)
+        self._folder.begin(self._options, self.models)
 
     def resume(self) -> bool:
-        """Go on from the last checkpoint; return False if there is none."""
-        found = read_checkpoint(self._folder / LAST)
+        """Go on from the last checkpoint; return False if there is none yet.
+
+        Raises:
+            InputError: The checkpoint is damaged, or of another architecture or dataset.
+        """
+        self._folder.begin(self._options, self.models, is_new=False)
+        found = self._folder.checkpoint(LAST)
         if found is None:
             return False
         self._restore(*found)
         return True
 
-    def start_from(self, weights: Tensors) -> None:
-        """Begin with the weights of another run."""
-        self.learner.start_from(weights)
+    def run(
+        self, budget: Budget, is_to_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[MetaEvent]:
+        """Train until the budget is used up or somebody asks to stop, and save.
 
-    def run(self, budget: Budget) -> Iterator[MetaEvent]:
-        """Train until the budget is used up, and save.
+        Args:
+            budget: When to end, to validate and to save.
+            is_to_stop: Asked after every step.
 
         Raises:
             StageError: Training went wrong again after it was rolled back once.
+            WorkspaceError: The disk is full.
         """
-        started = time.monotonic()
-        saved_at = validated_at = started
-        logged: dict[str, list[float]] = {}
-        for batches in self._stretches(budget):
-            for parts in batches:
-                values = self.learner.train(parts)
-                step = self.learner.step
-                wrong = _what_is_wrong(values)
-                if wrong:
-                    yield self._roll_back(wrong)
-                    break
-                for name, value in values.items():
-                    logged.setdefault(name, []).append(value)
-                now = time.monotonic()
-                if step % _LOG_STEPS == 0:
-                    yield self._log(logged, now - started)
-                    logged = {}
-                by_step = budget.validate_every_steps
-                due = (
-                    step % by_step == 0 if by_step else now - validated_at > budget.validate_every_s
-                )
-                if due:
-                    yield from self._validate()
-                    validated_at = time.monotonic()
-                if now - saved_at > budget.save_every_s:
-                    yield self._save(LAST)
-                    saved_at = time.monotonic()
-                if budget.seconds and now - started > budget.seconds:
-                    break
-            if budget.seconds and time.monotonic() - started > budget.seconds:
-                break
+        learner = self.learner
+        if budget.steps and learner.step >= budget.steps:
+            return
+        assert self._episodes is not None
+        yield Started(learner.step, self._episodes.n_clips, self._episodes.n_people)
+        if not self._folder.has_checkpoint(LAST):
+            yield from self._save(LAST)
+        clock = Clock(budget)
+        while not clock.is_over(learner.step):
+            with closing(self._batches(budget)) as batches:
+                yield from self._train(batches, clock, is_to_stop)
+        if clock.is_stopped:
+            yield from self._save(LAST)
+            yield Stopped(learner.step)
+            return
         yield from self._validate()
-        yield self._save(LAST)
+        yield from self._save(LAST)
 
-    def _stretches(self, budget: Budget) -> Iterator[Iterator[list[Batch]]]:
-        """Yield batches from the current step on, one iterator as long as the size stays."""
-        while not budget.steps or self.learner.step < budget.steps:
-            yield self._batches(budget)
-
-    def _batches(self, budget: Budget) -> Iterator[list[Batch]]:
-        options, start = self._options, self.learner.step
-        size_px = size_at(options, start)
-        if self._episodes.size_px != size_px:
-            self._episodes = self._episodes_at(size_px, "train")
-        stop = budget.steps or start + 1_000_000_000
-        n_part = options.batch_size // options.accumulate
-        loader = DataLoader(
-            _Batches(self._episodes, range(options.batch_size)),
-            batch_size=None,
-            sampler=range(start, stop),
-            num_workers=self._how.workers,
-            prefetch_factor=3 if self._how.workers else None,
-        )
-        for step, batch in enumerate(loader, start):
-            if size_at(options, step) != size_px or step != self.learner.step:
+    def _train(
+        self, batches: Iterator[list[Batch]], clock: Clock, is_to_stop: Callable[[], bool]
+    ) -> Iterator[MetaEvent]:
+        """Do a step with each batch, until they end, the clock is over, or all is rolled back."""
+        stretch = Stretch()
+        for parts in batches:
+            stretch.add(self.learner.train(parts))
+            if stretch.wrong:
+                yield self._roll_back(LAST, stretch.wrong)
                 return
-            moved = batch.to(self._how.device)
-            yield [moved.part(slice(i, i + n_part)) for i in range(0, options.batch_size, n_part)]
+            step = self.learner.step
+            # The first one's clock counts; everybody may have been asked to stop.
+            due = clock.due(step) if self._processes.is_first else NOTHING
+            due = Due(*self._processes.agreed(*due._replace(stop=is_to_stop())))
+            clock.note(due)
+            if stretch.is_full or clock.is_over(step):
+                yield from self._log(stretch, clock.seconds)
+                stretch = Stretch()
+            if due.keep:
+                yield from self._save(f"step-{step}")
+            if clock.is_over(step):
+                return
+            if due.validate:
+                yield from self._validate()
+            if self.learner.step != step:
+                return
+            if due.save:
+                yield from self._save(LAST)
+            stretch.go_on()
+        if stretch.n_steps:
+            yield from self._log(stretch, clock.seconds)
 
-    def _episodes_at(self, size_px: int, split: str) -> Episodes:
+    def _batches(self, budget: Budget) -> Generator[list[Batch], None, None]:
+        """Yield this process's parts of batches from the current step on, while the size stays."""
+        options, start = self._options, self.learner.step
+        size_px, end = stage_at(options, start)
+        if self._episodes is None or self._episodes.size_px != size_px:
+            # Frames of two sizes must not be held at once.
+            self._episodes = None
+            self._episodes = self._episodes_at(size_px, "train")
+        own = self._processes.share_of(options.batch_size)
+        n_part = len(own) // options.accumulate
+        other = self._n_rollbacks * _OTHER_BATCHES
+        numbers = range(start + other, min(end, budget.steps or ENDLESS) + other)
+        is_cuda = self._how.device.type == "cuda"
+        for batch in batches_from(self._episodes, numbers, own, self._how.workers, pinned=is_cuda):
+            moved = batch.to(self._how.device)
+            yield [moved.part(slice(i, i + n_part)) for i in range(0, len(own), n_part)]
+
+    def _episodes_at(self, size_px: int, split: Literal["train", "val"]) -> Episodes:
         options = self._options
-        return Episodes(options.data, split, size_px, options.episodes, seed=options.seed)
+        # Validation reads each of its frames once; processes of one machine share its memory.
+        cache_bytes = self._how.cache_bytes // self._processes.local_size
+        return Episodes(
+            options.data, split, size_px, options.episodes, seed=options.seed,
+            cache_bytes=cache_bytes if split == "train" else 0,
+        )  # fmt: skip
 
     def _validate(self) -> Iterator[MetaEvent]:
-        step = self.learner.step
-        size_px = size_at(self._options, step)
-        if self._validation is None or self._validation[0] != size_px:
-            fixed = Validation.of(
-                self._episodes_at(size_px, "val"), self._options.val_episodes, self._perceptual
-            )
-            # Another size measures on another scale.
-            self._validation, self._best = (size_px, fixed), None
-        validation = self._validation[1]
-        with self.learner.arithmetic():
-            values = validation.measure(self.learner.averaged, self._how.device)
-            sheet = validation.preview(self.learner.averaged, self._how.device)
-        previews = self._folder / PREVIEWS
-        previews.mkdir(exist_ok=True)
-        (previews / f"step-{step:08d}.jpg").write_bytes(jpeg_bytes(sheet))
-        self._write_line({"step": step} | {f"val_{name}": v for name, v in values.items()})
-        score = values.get("content", values["l1"])
-        if self._best is not None and not score < _COLLAPSE * self._best:
-            yield self._roll_back(f"validation went from {self._best:.3g} to {score:.3g}")
-            return
-        is_best = self._best is None or score < self._best
-        if is_best:
-            self._best = score
-            yield self._save(BEST)
-        yield Validated(step, values, is_best)
+        """Measure in the first process; all of them hear if it went wrong."""
+        reason = ""
+        if self._processes.is_first:
+            score, values = self._measured()
+            if self._best is not None and not score < _COLLAPSE * self._best:
+                reason = f"validation went from {self._best:.3g} to {score:.3g}"
+            else:
+                is_best = self._best is None or score < self._best
+                if is_best:
+                    self._best = score
+                    yield from self._save(BEST)
+                yield Validated(self.learner.step, values, is_best)
+        if self._processes.agreed(bool(reason))[0]:
+            yield self._roll_back(BEST, reason or "validation collapsed")
 
-    def _save(self, name: str) -> Saved:
+    def _measured(self) -> tuple[float, dict[str, float]]:
+        step = self.learner.step
+        size_px = stage_at(self._options, max(0, step - 1))[0]
+        if self._validation is None or self._validation[0] != size_px:
+            episodes = self._episodes_at(size_px, "val")
+            fixed = Validation.of(episodes, self._options.val_episodes, self._perceptual)
+            if self._validation is not None:
+                # Another size measures on another scale.
+                self._best = None
+            self._validation = size_px, fixed
+        validation, networks = self._validation[1], self.learner.settled()
+        with self.learner.arithmetic():
+            values = validation.measure(networks, self._how.device)
+            self._folder.preview(step, validation.preview(networks, self._how.device))
+        self._folder.note(step, {f"val_{name}": value for name, value in values.items()})
+        return values.get("content", values["l1"]), values
+
+    def _save(self, name: str) -> Iterator[Saved]:
+        if not self._processes.is_first:
+            return
         learner = self.learner
         state = {
             "step": learner.step,
             "best": self._best,
             "validated_px": self._validation[0] if self._validation else None,
-            "rollbacks": self._rollbacks,
+            "rollbacks": self._n_rollbacks,
         }
-        write_checkpoint(self._folder / name, learner.weights(), learner.training_tensors(), state)
-        return Saved(learner.step, self._folder / name)
+        folder = self._folder.save(name, learner.weights(), learner.training_tensors(), state)
+        yield Saved(learner.step, folder)
 
-    def _restore(self, weights: Tensors, training: Tensors, state: dict[str, Any]) -> None:
+    def _restore(self, weights: Tensors, training: Tensors, state: Mapping[str, Any]) -> None:
         self.learner.restore(weights, training, int(state["step"]))
-        self._rollbacks = int(state["rollbacks"])
+        self._n_rollbacks = int(state["rollbacks"])
+        self.learner.rate_scale = _SLOWER**self._n_rollbacks
         # The best of another size of pictures says nothing about this one.
-        if state["validated_px"] == size_at(self._options, self.learner.step):
+        if state["validated_px"] == stage_at(self._options, max(0, self.learner.step - 1))[0]:
             self._best = state["best"]
 
-    def _roll_back(self, reason: str) -> RolledBack:
-        found = read_checkpoint(self._folder / LAST) if self._rollbacks == 0 else None
+    def _roll_back(self, name: str, reason: str) -> RolledBack:
+        went_wrong_at = self.learner.step
+        found = self._folder.checkpoint(name) if self._n_rollbacks == 0 else None
         if found is None:
             raise StageError(
-                f"training went wrong at step {self.learner.step}: {reason}",
-                hint="lower --lr, or start from weights with --init; the checkpoints stay",
+                f"training went wrong at step {went_wrong_at}: {reason}",
+                hint="lower --lr, or begin anew from weights with --init; the checkpoints stay",
             )
         self._restore(*found)
-        self._rollbacks = 1
-        self._write_line({"step": self.learner.step, "rolled_back": reason})
-        return RolledBack(self.learner.step, reason)
+        # Nobody may replace the checkpoint before all have read it.
+        self._processes.agreed(False)
+        self._n_rollbacks = 1
+        self.learner.rate_scale = _SLOWER
+        # Saved at once: a run that is stopped now must not go the same way again.
+        for _ in self._save(LAST):
+            self._folder.note(self.learner.step, {"rolled_back": reason})
+        return RolledBack(self.learner.step, f"step {went_wrong_at}: {reason}")
 
-    def _log(self, logged: Mapping[str, list[float]], seconds: float) -> Trained:
-        means = {name: sum(values) / len(values) for name, values in logged.items()}
-        means["size_px"] = self._episodes.size_px
-        self._write_line({"step": self.learner.step, "s": round(seconds, 1)} | means)
-        return Trained(self.learner.step, means)
-
-    def _write_line(self, values: Mapping[str, Any]) -> None:
-        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
-        with (self._folder / METRICS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rounded) + "\n")
-
-
-def weights_of(path: Path) -> Tensors:
-    """Read the weights of a run's checkpoint folder, or of its best or last one.
-
-    Raises:
-        InputError: There is no checkpoint.
-    """
-    for folder in (path, path / BEST, path / LAST):
-        found = read_checkpoint(folder) if (folder / "state.json").is_file() else None
-        if found is not None:
-            return found[0]
-    raise InputError(f"{path} holds no checkpoint", hint="give the folder of a run, or weights")
-
-
-def _what_is_wrong(values: Mapping[str, float]) -> str:
-    for name, value in values.items():
-        if not abs(value) < float("inf"):
-            return f"{name} is {value}"
-    return ""
+    def _log(self, stretch: Stretch, seconds: float) -> Iterator[Trained]:
+        if not self._processes.is_first:
+            return
+        means = stretch.means()
+        size_px = stage_at(self._options, self.learner.step - 1)[0]
+        speed = stretch.n_steps * self._options.batch_size / max(stretch.seconds, 1e-6)
+        line = {"s": round(seconds, 1), "samples_per_s": round(speed, 2), "size_px": size_px}
+        self._folder.note(self.learner.step, line | means)
+        yield Trained(self.learner.step, seconds, means, speed, size_px)

@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from thvideo.errors import UsageError
+import torch
+
+from thvideo.errors import InputError, UsageError
+from thvideo.models.precision import Precision
 from thvideo.models.presets import PresetName
-from thvideo.training.episodes import EpisodeOptions
+from thvideo.training.change import EpisodeOptions
 from thvideo.training.losses import LOSS_WEIGHTS, LossWeights
+
+#: More steps than any run has.
+ENDLESS = 2**40
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,87 @@ _SWIFT = MetaOptions(
 META_PRESETS: Mapping[str, MetaOptions] = {"paper": _PAPER, "swift": _SWIFT}
 
 
+@dataclass(frozen=True)
+class HowToRun:
+    """How to train; it does not change what is learned, beside rounding.
+
+    Args:
+        device: Where.
+        precision: Arithmetic of the networks.
+        workers: Processes that make batches ahead; 0 makes them in between.
+        compiled: Whether the networks are compiled first.
+        cache_bytes: Decoded frames are kept in memory if they take no more than this.
+    """
+
+    device: torch.device
+    precision: Precision = "auto"
+    workers: int = 1
+    compiled: bool = False
+    cache_bytes: int = 8 << 30
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often something is done: after so many steps, or so many seconds; 0 and 0 is never."""
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    def is_due(self, step: int, seconds_since: float) -> bool:
+        """Tell whether it is time, after a step and so many seconds after the last time."""
+        if self.steps:
+            return step % self.steps == 0
+        return 0 < self.seconds < seconds_since
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a run ends, after whichever comes first, and what it does on the way.
+
+    Args:
+        steps: Steps of the whole run, those before a resume counted in; 0 for no limit.
+        seconds: Seconds of this call; 0 for no limit.
+        save: Between checkpoints of the name "last".
+        validate: Between validations.
+        keep: Between checkpoints that are kept, "step-N".
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    save: Every = Every(seconds=300.0)
+    validate: Every = Every(seconds=300.0)
+    keep: Every = Every()
+
+
+def options_from_json(written: Mapping[str, Any]) -> MetaOptions:
+    """Read options back from `dataclasses.asdict` of them after a round through JSON.
+
+    Raises:
+        InputError: They are of another version.
+    """
+    try:
+        values = dict(written)
+        values["data"] = Path(values["data"])
+        values["sizes"] = tuple((int(size), int(steps)) for size, steps in values["sizes"])
+        values["perceptual"] = tuple((name, Path(path)) for name, path in values["perceptual"])
+        values["betas"] = tuple(values["betas"])
+        values["episodes"] = EpisodeOptions(**_with_tuples(values["episodes"]))
+        values["losses"] = LossWeights(**_with_tuples(values["losses"]))
+        return MetaOptions(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the run's options are of another version of thvideo ({error})",
+            hint="go on with the version that began the run, or begin anew with --init",
+        ) from error
+
+
+def _with_tuples(written: Mapping[str, Any]) -> dict[str, Any]:
+    def as_tuple(value: Any) -> Any:
+        return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+    return {name: as_tuple(value) for name, value in written.items()}
+
+
 def without_adversary(losses: LossWeights) -> LossWeights:
     """Return the losses' weights without those that ask the discriminator."""
     return replace(losses, adversarial=0.0, feature_matching=0.0, matching=0.0)
@@ -116,10 +204,11 @@ def check_options(options: MetaOptions, n_processes: int = 1) -> None:
         )
 
 
-def size_at(options: MetaOptions, step: int) -> int:
-    """Return the side of the pictures in a step."""
+def stage_at(options: MetaOptions, step: int) -> tuple[int, int]:
+    """Return the side of the pictures in a step, and the first step with another side."""
+    end = 0
     for size_px, n_steps in options.sizes[:-1]:
-        if step < n_steps:
-            return size_px
-        step -= n_steps
-    return options.sizes[-1][0]
+        end += n_steps
+        if step < end:
+            return size_px, end
+    return options.sizes[-1][0], ENDLESS

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from thvideo.landmarks.show import spline_warp
 from thvideo.models.perceptual import PerceptualNet, content_loss
 from thvideo.shapes import U8Array
-from thvideo.training.episodes import Batch, Episodes, as_signed, stack
+from thvideo.training.batch import Batch, as_signed, stack
+from thvideo.training.episodes import Episodes
 from thvideo.training.learner import Drawing, embed
 from thvideo.training.losses import masked_l1
 from thvideo.training.metrics import ssim
@@ -68,7 +67,8 @@ class Validation:
         truth, mask = as_signed(batch.target), batch.mask.float() / 255
         region = batch.region.float() / 255 * mask
         values = {
-            "ssim": ssim(images, truth, data_range=2.0, mask=mask).mean(),
+            # Of masks without a whole window nothing can be said.
+            "ssim": ssim(images, truth, data_range=2.0, mask=mask).nanmean(),
             "l1": masked_l1(images, truth, mask),
             "region_l1": masked_l1(images, truth, region),
         }
@@ -108,9 +108,3 @@ def drawn_and_warped(networks: Drawing, batch: Batch) -> tuple[Tensor, Tensor]:
     shown = batch.shown()
     drawn = generator(shown, generator.adain_parameters(embed(embedder, batch)))
     return drawn.image.float().clamp(-1, 1), spline_warp(shown.source, shown.flow)
-
-
-def jpeg_bytes(picture: U8Array) -> bytes:
-    """Encode ``[H, W, 3]`` RGB as JPEG."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    return np.asarray(encoded).tobytes()

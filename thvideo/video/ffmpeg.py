@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
-import ffmpeg
-
 from thvideo.errors import StageError, ThvideoError, WorkspaceError
 
 # -fps_mode came with 5.1; without it frames can be dropped or doubled.
@@ -83,16 +81,22 @@ def file_url(path: Path) -> str:
 
 def media_input(path: Path, **options: Any) -> Any:
     """Return a graph's input that reads the file and nothing that the file refers to."""
+    import ffmpeg
+
     return ffmpeg.input(file_url(path), protocol_whitelist=PROTOCOLS, **options)
 
 
 def pipe_input(**options: Any) -> Any:
     """Return a graph's input that reads standard input."""
+    import ffmpeg
+
     return ffmpeg.input("pipe:0", protocol_whitelist=PROTOCOLS, **options)
 
 
 def arguments(*outputs: Any) -> list[str]:
     """Return the argument list (without the program) of a graph with these outputs."""
+    import ffmpeg
+
     node = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     return [*QUIET, *cast("list[str]", node.get_args(overwrite_output=True))]
 

@@ -11,8 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from thvideo.errors import InputError, UsageError, WorkspaceError
 from thvideo.weights.cards import sha256_of
 from thvideo.weights.sources import Source
@@ -72,6 +70,8 @@ def fetch(source: Source, folder: Path) -> Iterator[Fetching | Fetched]:
         UsageError: an address is neither http nor https.
         WorkspaceError: the folder cannot be written, or another process fetches the same.
     """
+    from filelock import FileLock, Timeout
+
     path = folder / source.file
     for url in source.urls:
         if not url.startswith(("https://", "http://")):

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from filelock import Timeout
-
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.durable import disk_errors_explained
 from thvideo.workspace.health import MANIFEST
@@ -211,6 +209,8 @@ def collect(workspace: Workspace, rule: Rule, *, dry_run: bool = False) -> list[
     Raises:
         WorkspaceError: The workspace cannot be written.
     """
+    from filelock import Timeout
+
     if dry_run:
         return garbage(workspace, rule)
     removed = []

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.chunks import Chunks
 from thvideo.workspace.durable import disk_errors_explained, fsync_file, fsync_folder, write_whole
@@ -248,6 +246,8 @@ class Workspace:
         Raises:
             filelock.Timeout: Another process held it all that time.
         """
+        from filelock import FileLock
+
         if key in self._held:
             yield
             return
@@ -263,6 +263,8 @@ class Workspace:
 
     def is_locked(self, key: str) -> bool:
         """Tell whether another process holds the lock of a key now."""
+        from filelock import Timeout
+
         try:
             with self.locked(key, timeout_s=0):
                 return False
@@ -272,6 +274,8 @@ class Workspace:
     @contextmanager
     def using(self, keys: Iterable[str]) -> Iterator[None]:
         """Keep artifacts from being removed as garbage while this process needs them."""
+        from filelock import FileLock
+
         name = uuid.uuid4().hex
         list_path = self.root / "runs" / f"{name}.keys"
         with disk_errors_explained(self.root):
@@ -288,6 +292,8 @@ class Workspace:
 
     def keys_in_use(self) -> frozenset[str]:
         """Return the keys that living runs need; what dead runs left is removed."""
+        from filelock import FileLock, Timeout
+
         keys: set[str] = set()
         for list_path in sorted((self.root / "runs").glob("*.keys")):
             lock = FileLock(list_path.with_suffix(".lock"))

@@ -1,0 +1,139 @@
+"""A batch of episodes, as tensors: pictures, landmark images, flows and masks.
+
+Shapes: B episodes, K source frames, S pixels along a side, n points of the coarse flow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from thvideo.landmarks import schema
+from thvideo.landmarks.draw import draw_landmarks
+from thvideo.landmarks.show import head_flow
+from thvideo.models.shown import Shown
+from thvideo.shapes import F32Array, F64Array, U8Array
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode; the target comes first.
+
+    Args:
+        pictures: ``[1 + K, S, S, 3]`` uint8 RGB.
+        points: ``[1 + K, 70, 2]`` as the networks see them, with noise.
+        true_points: ``[70, 2]`` the target's, without.
+        mask: ``[S, S]`` 255 where pixels count.
+        chosen: Which source is warped.
+        video: The clip's number.
+    """
+
+    pictures: U8Array
+    points: F32Array
+    true_points: F32Array
+    mask: U8Array
+    chosen: int
+    video: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B episodes on a device; pictures are uint8 RGB ``[..., 3, S, S]``.
+
+    Args:
+        sources: ``[B, K, 3, S, S]``.
+        source_maps: ``[B, K, 3, S, S]`` their landmark images.
+        chosen: ``[B]`` which source is warped.
+        target: ``[B, 3, S, S]``, the frame to draw.
+        target_map: ``[B, 3, S, S]``.
+        flow: ``[B, n, n, 2]`` in pixels from the chosen source to the target.
+        mask: ``[B, 1, S, S]``, 255 where pixels count.
+        region: ``[B, 1, S, S]``, 255 on mouth and eyes.
+        points: ``[B, 70, 2]`` the target's landmarks without noise.
+        video: ``[B]`` the clips' numbers, the columns of W.
+    """
+
+    sources: Tensor
+    source_maps: Tensor
+    chosen: Tensor
+    target: Tensor
+    target_map: Tensor
+    flow: Tensor
+    mask: Tensor
+    region: Tensor
+    points: Tensor
+    video: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(**{k: v.to(device, non_blocking=True) for k, v in vars(self).items()})
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory from which a GPU copies without the processor."""
+        return Batch(**{k: v.pin_memory() for k, v in vars(self).items()})
+
+    def part(self, episodes: slice) -> "Batch":
+        """Return some of the episodes."""
+        return Batch(**{k: v[episodes] for k, v in vars(self).items()})
+
+    def shown(self) -> Shown:
+        """Return what the generator is shown."""
+        rows = torch.arange(len(self.chosen), device=self.chosen.device)
+        return Shown(
+            target_map=as_signed(self.target_map),
+            source=as_signed(self.sources[rows, self.chosen]),
+            source_map=as_signed(self.source_maps[rows, self.chosen]),
+            flow=self.flow,
+        )
+
+
+def as_signed(pictures: Tensor) -> Tensor:
+    """Turn uint8 pictures ``[B, 3, S, S]`` into floats in -1..1, channels last in memory."""
+    signed = pictures.float() / 127.5 - 1
+    return signed.contiguous(memory_format=torch.channels_last)
+
+
+def stack(episodes: Sequence[Episode], size_px: int) -> Batch:
+    """Put episodes of the same K into one batch."""
+    pictures = np.stack([episode.pictures for episode in episodes])
+    points = np.stack([episode.points for episode in episodes])
+    n_batch, n_frames = points.shape[:2]
+    maps = draw_landmarks(points.reshape(-1, schema.N_POINTS, 2), (size_px, size_px))
+    maps = maps.reshape(n_batch, n_frames, size_px, size_px, 3)
+    chosen = np.array([episode.chosen for episode in episodes])
+    flow = head_flow(
+        points[np.arange(n_batch), 1 + chosen], points[:, 0], size_px, torch.device("cpu")
+    )
+    true_points = np.stack([episode.true_points for episode in episodes])
+    region = np.stack([region_of(face, size_px) for face in true_points])
+    channels_first = (0, 1, 4, 2, 3)
+    pictures, maps = pictures.transpose(channels_first), maps.transpose(channels_first)
+    return Batch(
+        sources=torch.from_numpy(pictures[:, 1:].copy()),
+        source_maps=torch.from_numpy(maps[:, 1:].copy()),
+        chosen=torch.from_numpy(chosen),
+        target=torch.from_numpy(pictures[:, 0].copy()),
+        target_map=torch.from_numpy(maps[:, 0].copy()),
+        flow=flow,
+        mask=torch.from_numpy(np.stack([episode.mask for episode in episodes])[:, None]),
+        region=torch.from_numpy(region[:, None]),
+        points=torch.from_numpy(true_points.astype(np.float32)),
+        video=torch.tensor([episode.video for episode in episodes]),
+    )
+
+
+def region_of(points: F64Array | F32Array, size_px: int) -> U8Array:
+    """Draw where people look: mouth and eyes, ``[S, S]`` 255 inside, soft at the edge."""
+    region = np.zeros((size_px, size_px), np.uint8)
+    for part in (schema.RIGHT_EYE, schema.LEFT_EYE, schema.OUTER_LIP):
+        outline = points[part]
+        centre = outline.mean(axis=0)
+        width = np.linalg.norm(outline - centre, axis=1).max()
+        away = outline - centre
+        grown = centre + away + 0.3 * width * away / (np.linalg.norm(away, axis=1)[:, None] + 1e-6)
+        cv2.fillConvexPoly(region, cv2.convexHull(np.round(grown).astype(np.int32)), 255)
+    soft = max(1, round(size_px / 64)) * 2 + 1
+    return np.asarray(cv2.GaussianBlur(region, (soft, soft), 0), np.uint8)
