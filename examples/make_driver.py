@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import stft
 
+from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.imaging.blend import (
     feather_mask,
     full_frames,
@@ -35,7 +36,6 @@ from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, project, rotation_from_angles
 from thvideo.landmarks.tracker import box_from_detection
-from thvideo.synthesis.generate import WarpGenerator
 from thvideo.video.audio import file_sound
 from thvideo.video.encode import EncodeSettings
 from thvideo.video.timing import FrameTimes

@@ -34,7 +34,7 @@ class Spline:
 
 
 def solve_spline(
-    centres: Tensor, values: Tensor, stiffness: float | Tensor = 0.0, unit_px: float = 256.0
+    centres: Tensor, values: Tensor, stiffness: float = 0.0, unit_px: float = 256.0
 ) -> Spline:
     """Solve thin-plate splines that take given values at given points.
 
@@ -44,8 +44,7 @@ def solve_spline(
         centres: ``[B, N, 2]`` in pixels.
         values: ``[B, N, 2]``, for a flow displacements in pixels.
         stiffness: 0 passes through every value; more allows residuals for smoothness (the
-            smoothing of SciPy's ``RBFInterpolator``, for centres in units of ``unit_px``). One for
-            all points or ``[N]``.
+            smoothing of SciPy's ``RBFInterpolator``, for centres in units of ``unit_px``).
         unit_px: A length like half the image.
 
     Returns:
@@ -64,7 +63,7 @@ def solve_spline(
     n_points = sizes["N"]
     kernel = _kernel(torch.cdist(scaled, scaled).square())
     # cdist leaves rounding on the diagonal, where the kernel is exactly 0.
-    kernel.diagonal(dim1=1, dim2=2).copy_(torch.as_tensor(stiffness, device=device))
+    kernel.diagonal(dim1=1, dim2=2).fill_(stiffness)
     plane = torch.cat([torch.ones_like(scaled[..., :1]), scaled], dim=-1)  # [B, N, 3]
     system = scaled.new_zeros(sizes["B"], n_points + 3, n_points + 3)
     system[:, :n_points, :n_points] = kernel

@@ -87,3 +87,19 @@ def outer_eye_distance(points: NDArray[Any]) -> NDArray[Any]:
     difference = points[..., LEFT_EYE_OUTER, :] - points[..., RIGHT_EYE_OUTER, :]
     distance: NDArray[Any] = np.linalg.norm(difference, axis=-1)
     return distance
+
+
+def amid_eyes(points: NDArray[Any]) -> NDArray[np.float64]:
+    """Put unknown irises amid their eyes.
+
+    Args:
+        points: ``[B, 70, 2]``.
+
+    Returns:
+        A copy, in double precision.
+    """
+    points = np.array(points, np.float64)
+    for iris, eye in ((RIGHT_IRIS, RIGHT_EYE), (LEFT_IRIS, LEFT_EYE)):
+        lost = ~np.isfinite(points[:, iris]).all(axis=1)
+        points[lost, iris] = points[lost, eye].mean(axis=1)
+    return points

@@ -16,9 +16,6 @@ from thvideo.models.shown import Shown
 
 Part = Literal["embedder", "projection", "generator", "discriminator"]
 
-# Points along a side of the coarse flow that a generator is shown; its arithmetic is not counted.
-_FLOW_POINTS = 16
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -51,13 +48,12 @@ def preset_costs(options: ModelOptions, size_px: int | None = None) -> tuple[Cos
     with torch.device("meta"):
         networks = build_networks(options, n_videos=1)
         picture = torch.empty(1, 3, side, side)
-        flow = torch.empty(1, _FLOW_POINTS, _FLOW_POINTS, 2)
     for network in networks:
         network.eval()
     embedder, generator, discriminator = networks
     embedding = embedder(picture, picture)
     adain = generator.adain_parameters(embedding)
-    shown = Shown(picture, picture, picture, flow)
+    shown = Shown(picture, picture, picture)
     n_projection = _n_parameters(generator.projection)
     n_shared = _n_parameters(discriminator) - _n_parameters(discriminator.columns)
     runs: tuple[tuple[Part, int, Callable[[], object]], ...] = (

@@ -1,6 +1,6 @@
 """What a generator is shown, and what it draws: the one interface of both presets.
 
-Shapes: B frames, S pixels along a side, n points of the coarse flow along a side.
+Shapes: B frames, S pixels along a side, m cells of a flow along a side.
 """
 
 from typing import NamedTuple
@@ -13,16 +13,14 @@ class Shown(NamedTuple):
 
     Attributes:
         target_map: ``[B, 3, S, S]`` landmark image of the frame to draw.
-        source: ``[B, 3, S, S]`` the source crop nearest in pose.
-        source_map: ``[B, 3, S, S]`` its landmark image.
-        flow: ``[B, n, n, 2]`` where the source's pixels lie for the frame to draw: displacements
-            in pixels on an even grid from the first pixel to the last.
+        draft: ``[B, 3, S, S]`` the source crop nearest in pose, moved onto the landmarks by
+            geometry alone.
+        source_map: ``[B, 3, S, S]`` the landmark image of that source crop.
     """
 
     target_map: Tensor
-    source: Tensor
+    draft: Tensor
     source_map: Tensor
-    flow: Tensor
 
 
 class Drawn(NamedTuple):
@@ -30,8 +28,9 @@ class Drawn(NamedTuple):
 
     Attributes:
         image: ``[B, 3, S, S]`` RGB in -1..1.
-        warped: ``[B, 3, S, S]`` the source after the generator's own warp; None where it has none.
-        flow: ``[B, m, m, 2]`` that warp's flow in pixels; None where there is none.
+        warped: ``[B, 3, S, S]`` the draft after the generator's own warp; None where it has none.
+        flow: ``[B, m, m, 2]`` where that warp fetches from, in -1..1 of the picture; None where
+            there is none.
     """
 
     image: Tensor

@@ -1,8 +1,9 @@
-"""The swift preset's embedder and generator: a warped source, and what a warp cannot show.
+"""The swift preset's embedder and generator: a draft by geometry, and what geometry cannot show.
 
-Not in arXiv:1905.08233: the source crop nearest in pose is warped to the driver's landmarks, a
-small network corrects the warp, and the generator adds what is missing to the picture. Both
-last layers start at zero, so training starts at the plain warp and can only gain.
+Not in arXiv:1905.08233: the source crop nearest in pose is moved onto the driver's landmarks by
+the warp generator; a small network corrects where its pixels come from, and the generator adds
+what is missing to the picture. Both last layers start at zero, so training starts at the draft
+and can only gain.
 
 Shapes: B frames, S pixels along a side, C channels.
 """
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thvideo.imaging.warp import coarse_grid, fetch, upsample_flow
+from thvideo.imaging.warp import fetch, upsample_flow
 from thvideo.models.shown import Drawn, Shown
 
 #: An instance's standard deviation is at least this: a flat map must not blow up.
@@ -113,14 +114,14 @@ class PlainBlock(nn.Module):
 
 
 class FlowNet(nn.Module):
-    """Corrects the spline's flow: hair goes with the head, necks bend, the background stays.
+    """Moves the draft's pixels: hair goes with the head, necks bend, the background stays.
 
     Args:
         options: The architecture.
     """
 
-    #: Warped source and both landmark images (3 channels each), and the flow (2).
-    CHANNELS = 11
+    #: The draft and both landmark images.
+    CHANNELS = 9
 
     def __init__(self, options: SwiftOptions) -> None:
         super().__init__()
@@ -138,7 +139,7 @@ class FlowNet(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """``[B, 11, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
+        """``[B, 9, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
         fine = self.stem(seen)
         middle = self.encode(self.down_1(active(fine)))
         coarse = self.core(self.down_2(active(middle)))
@@ -179,7 +180,7 @@ class SwiftEmbedder(nn.Module):
 
 
 class SwiftGenerator(nn.Module):
-    """Warps the source to the landmarks and adds what is missing; AdaIN from the identity.
+    """Corrects the draft and adds what is missing to it; AdaIN from the identity.
 
     Args:
         options: The architecture.
@@ -224,29 +225,23 @@ class SwiftGenerator(nn.Module):
             adain: ``[B, n_adain]``.
         """
         flow = self.corrected_flow(shown)
-        warped = fetch(shown.source, self.upsampled(flow, shown.source.shape[-1]))
+        warped = fetch(shown.draft, upsample_flow(flow, shown.draft.shape[-1]))
         image = warped + self.correction(warped, shown.target_map, adain)
         return Drawn(image, warped, flow)
 
     def corrected_flow(self, shown: Shown) -> Tensor:
-        """Return where every cell fetches from, ``[B, F, F, 2]`` in -1..1 of the picture."""
-        side, size_px = self.options.flow_px, shown.source.shape[-1]
-        small = [shrunk(picture, side) for picture in (shown.source, shown.target_map)]
-        small_map = shrunk(shown.source_map, side)
-        grid = upsample_flow(coarse_grid(shown.flow.float(), size_px), side)
-        moved = upsample_flow(shown.flow.float(), side) * (2.0 / (size_px - 1))
-        maps = [lit(small[1]), lit(small_map)]
-        seen = [fetch(small[0].float(), grid), *maps, 10 * moved.permute(0, 3, 1, 2)]
-        correction = self.flow(torch.cat([part.float() for part in seen], dim=1))
-        return grid + correction.float().permute(0, 2, 3, 1)
-
-    @staticmethod
-    def upsampled(flow: Tensor, size_px: int) -> Tensor:
-        """Interpolate ``[B, F, F, 2]`` to every pixel, ``[B, S, S, 2]``."""
-        return upsample_flow(flow, size_px)
+        """Return where every cell of the draft fetches from, ``[B, F, F, 2]`` in -1..1."""
+        draft, target_map, source_map = (
+            shrunk(picture.float(), self.options.flow_px)
+            for picture in (shown.draft, shown.target_map, shown.source_map)
+        )
+        moved = self.flow(torch.cat([draft, lit(target_map), lit(source_map)], dim=1))
+        line = torch.linspace(-1, 1, self.options.flow_px, device=draft.device)
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        return torch.stack([x, y], dim=-1) + moved.float().permute(0, 2, 3, 1)
 
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
-        """Return what is added to the warped source, ``[B, 3, S, S]``."""
+        """Return what is added to the warped draft, ``[B, 3, S, S]``."""
         parts = iter(self._slices(adain))
         seen = functional.pixel_unshuffle(torch.cat([warped.to(target_map), lit(target_map)], 1), 2)
         half = self.stem(seen)

@@ -15,7 +15,7 @@ from thvideo.stages.streaming import chunk_bounds, fed
 if TYPE_CHECKING:
     import torch
 
-    from thvideo.synthesis.generate import Generator
+    from thvideo.synthesis.generator import Generator
     from thvideo.synthesis.identity import Identity
 
 Motion = Literal["relative", "absolute"]
@@ -110,7 +110,7 @@ class Reenact:
 
     def _generator(self, job: Job, identity: "Identity", device: "torch.device") -> "Generator":
         if self.generator == "warp":
-            from thvideo.synthesis.generate import WarpGenerator
+            from thvideo.draft.warp_generator import WarpGenerator
 
             # A warp draws only the first crop: the picture it returns into is that one's.
             return WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)

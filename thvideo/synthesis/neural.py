@@ -1,8 +1,8 @@
 """The learned generators at work: any crop size, one embedding, one or several source crops.
 
 The networks look at pictures of the side they were trained on. The swift generator's flow is
-interpolated and moves the source crop at its own size, so that canvas and pores stay; its
-correction is added on top, and where it is strong the source's fine detail gives way to it.
+interpolated and moves the draft at the crop's own size, so that canvas and pores stay; its
+correction is added on top, and where it is strong the draft's fine detail gives way to it.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.imaging.warp import fetch, upsample_flow
-from thvideo.landmarks.show import amid_eyes, head_flow
+from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
-from thvideo.models.shown import Shown
+from thvideo.models.shown import Drawn, Shown
 from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
 from thvideo.synthesis.networks import (
@@ -74,19 +75,22 @@ class NeuralGenerator:
         self.device = networks.device
         self._adain = adain.to(self.device, torch.float32)
         self._points = amid_eyes(source.landmarks)
-        self._source = source
-        self._crops = signed(source.crops, self.device)
-        self._small = small_pictures(self._crops, self._side)
+        self._crops = source.crops
+        # The paper's generator draws from landmarks alone.
+        drafted = source.crops if isinstance(networks.generator, SwiftGenerator) else ()
+        self._drafts = [
+            WarpGenerator(crop[None], points[None], self.device)
+            for crop, points in zip(drafted, self._points, strict=False)
+        ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
-        """Put unknown irises amid their eyes; a learned generator draws folds away by itself."""
-        del cuts
-        return amid_eyes(points)
+        """Bring a whole video's landmarks ``[T, 70, 2]`` within what the draft can show."""
+        return self._drafts[0].settle(points, cuts) if self._drafts else amid_eyes(points)
 
     def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
         """Choose the source crop of every frame of a whole video, ``[T]``."""
-        return choose_sources(self._source.crops, self._points, points, cuts)
+        return choose_sources(self._crops, self._points, points, cuts)
 
     def generate(self, points: F64Array, sources: I64Array | None = None) -> U8Array:
         """Draw adapted landmarks.
@@ -104,52 +108,47 @@ class NeuralGenerator:
         check_shape(points, "B 70 2")
         points = amid_eyes(points)
         chosen = np.zeros(len(points), np.int64) if sources is None else sources
-        with torch.inference_mode():
-            shown = self._shown(points, chosen)
-            with arithmetic(self._precision, self.device):
-                adain = self._adain.expand(len(points), -1)
-                generator = self._networks.generator
-                if isinstance(generator, SwiftGenerator):
-                    drawn = generator(shown, adain)
-                    assert drawn.warped is not None and drawn.flow is not None
-                    frames = self._in_full(chosen, drawn.image, drawn.warped, drawn.flow)
-                else:
-                    frames = generator(shown, adain).image.float()
-                    if self._side != self.size_px:
-                        size = (self.size_px, self.size_px)
-                        frames = functional.interpolate(frames, size, mode="bicubic")
+        generator = self._networks.generator
+        with torch.inference_mode(), arithmetic(self._precision, self.device):
+            adain = self._adain.expand(len(points), -1)
+            target_map = landmark_images(points, self.size_px, self._side, self.device)
+            source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
+            if isinstance(generator, SwiftGenerator):
+                draft = self._draft(points, chosen)
+                shown = Shown(target_map, small_pictures(draft, self._side), source_map)
+                frames = self._in_full(draft, generator(shown, adain))
+            else:
+                drawn = generator(Shown(target_map, target_map, source_map), adain)
+                frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
 
-    def _shown(self, points: F64Array, chosen: I64Array) -> Shown:
-        flow = head_flow(self._points[chosen], points, self.size_px, self.device)
-        index = torch.from_numpy(chosen).to(self.device)
-        return Shown(
-            target_map=landmark_images(points, self.size_px, self._side, self.device),
-            source=self._small[index],
-            source_map=self._maps[index],
-            flow=flow * ((self._side - 1) / (self.size_px - 1)),
-        )
+    def _draft(self, points: F64Array, chosen: I64Array) -> Tensor:
+        """Move the chosen source crops by geometry, ``[B, 3, S, S]`` in -1..1."""
+        drafts = np.empty((len(points), self.size_px, self.size_px, 3), np.uint8)
+        for source in np.unique(chosen):
+            frames = np.flatnonzero(chosen == source)
+            drafts[frames] = self._drafts[source].generate(points[frames])
+        return signed(drafts, self.device)
 
-    def _in_full(self, chosen: I64Array, image: Tensor, warped: Tensor, flow: Tensor) -> Tensor:
-        """Bring what was drawn small to the crop's own size, with the crop's own detail."""
+    def _in_full(self, draft: Tensor, drawn: Drawn) -> Tensor:
+        """Bring what was drawn small to the crop's own size, with the draft's own detail."""
+        assert drawn.warped is not None and drawn.flow is not None
         if self._side == self.size_px:
-            return image.float()
-        index = torch.from_numpy(chosen).to(self.device)
-        full = fetch(self._crops[index], upsample_flow(flow.float(), self.size_px))
-        correction = image.float() - warped.float()
+            return drawn.image.float()
+        full = fetch(draft, upsample_flow(drawn.flow.float(), self.size_px))
+        correction = drawn.image.float() - drawn.warped.float()
         if self.size_px < self._side:
             return full + small_pictures(correction, self.size_px)
         size = (self.size_px, self.size_px)
         strength = correction.abs().mean(dim=1, keepdim=True)
         strength = functional.avg_pool2d(strength, _DETAIL_CELL, 1, _DETAIL_CELL // 2)
         gone = ((strength - _DETAIL_STAYS) / (_DETAIL_GONE - _DETAIL_STAYS)).clamp(0, 1)
-        coarse = small_pictures(full, self._side)
+        coarse = functional.interpolate(small_pictures(full, self._side), size, mode="bilinear")
         # Both in one pass: the correction, and what is taken away of the fine detail.
-        detail_free = functional.interpolate(coarse, size, mode="bilinear")
         raised = functional.interpolate(torch.cat([correction, gone], 1), size, mode="bilinear")
-        return full + raised[:, :3] + raised[:, 3:] * (detail_free - full)
+        return full + raised[:, :3] + raised[:, 3:] * (coarse - full)
 
 
 def feed_forward(networks: DrawingNetworks, embedding: F32Array) -> Tensor:

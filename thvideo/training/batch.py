@@ -1,6 +1,6 @@
-"""A batch of episodes, as tensors: pictures, landmark images, flows and masks.
+"""A batch of episodes, as tensors: pictures, drafts, landmark images and masks.
 
-Shapes: B episodes, K source frames, S pixels along a side, n points of the coarse flow.
+Shapes: B episodes, K source frames, S pixels along a side.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_landmarks
-from thvideo.landmarks.show import head_flow
 from thvideo.models.shown import Shown
 from thvideo.shapes import F32Array, F64Array, U8Array
 
@@ -49,7 +49,8 @@ class Batch:
         chosen: ``[B]`` which source is warped.
         target: ``[B, 3, S, S]``, the frame to draw.
         target_map: ``[B, 3, S, S]``.
-        flow: ``[B, n, n, 2]`` in pixels from the chosen source to the target.
+        draft: ``[B, 3, S, S]`` the chosen source moved onto the target's landmarks by geometry;
+            the source itself where no drafts are wanted.
         mask: ``[B, 1, S, S]``, 255 where pixels count.
         region: ``[B, 1, S, S]``, 255 on mouth and eyes.
         points: ``[B, 70, 2]`` the target's landmarks without noise.
@@ -61,7 +62,7 @@ class Batch:
     chosen: Tensor
     target: Tensor
     target_map: Tensor
-    flow: Tensor
+    draft: Tensor
     mask: Tensor
     region: Tensor
     points: Tensor
@@ -84,9 +85,8 @@ class Batch:
         rows = torch.arange(len(self.chosen), device=self.chosen.device)
         return Shown(
             target_map=as_signed(self.target_map),
-            source=as_signed(self.sources[rows, self.chosen]),
+            draft=as_signed(self.draft),
             source_map=as_signed(self.source_maps[rows, self.chosen]),
-            flow=self.flow,
         )
 
 
@@ -96,17 +96,21 @@ def as_signed(pictures: Tensor) -> Tensor:
     return signed.contiguous(memory_format=torch.channels_last)
 
 
-def stack(episodes: Sequence[Episode], size_px: int) -> Batch:
-    """Put episodes of the same K into one batch."""
+def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True) -> Batch:
+    """Put episodes of the same K into one batch.
+
+    Args:
+        episodes: The episodes.
+        size_px: Side of their pictures.
+        with_drafts: Whether the generator is shown drafts, which take time.
+    """
     pictures = np.stack([episode.pictures for episode in episodes])
     points = np.stack([episode.points for episode in episodes])
     n_batch, n_frames = points.shape[:2]
     maps = draw_landmarks(points.reshape(-1, schema.N_POINTS, 2), (size_px, size_px))
     maps = maps.reshape(n_batch, n_frames, size_px, size_px, 3)
     chosen = np.array([episode.chosen for episode in episodes])
-    flow = head_flow(
-        points[np.arange(n_batch), 1 + chosen], points[:, 0], size_px, torch.device("cpu")
-    )
+    drafts = np.stack([draft_of(episode, drawn=with_drafts) for episode in episodes])
     true_points = np.stack([episode.true_points for episode in episodes])
     region = np.stack([region_of(face, size_px) for face in true_points])
     channels_first = (0, 1, 4, 2, 3)
@@ -117,12 +121,21 @@ def stack(episodes: Sequence[Episode], size_px: int) -> Batch:
         chosen=torch.from_numpy(chosen),
         target=torch.from_numpy(pictures[:, 0].copy()),
         target_map=torch.from_numpy(maps[:, 0].copy()),
-        flow=flow,
+        draft=torch.from_numpy(drafts.transpose(0, 3, 1, 2).copy()),
         mask=torch.from_numpy(np.stack([episode.mask for episode in episodes])[:, None]),
         region=torch.from_numpy(region[:, None]),
         points=torch.from_numpy(true_points.astype(np.float32)),
         video=torch.tensor([episode.video for episode in episodes]),
     )
+
+
+def draft_of(episode: Episode, *, drawn: bool = True) -> U8Array:
+    """Move an episode's chosen source onto its target's landmarks, ``[S, S, 3]``."""
+    source = slice(1 + episode.chosen, 2 + episode.chosen)
+    if not drawn:
+        return episode.pictures[source][0]
+    generator = WarpGenerator(episode.pictures[source], episode.points[source], torch.device("cpu"))
+    return generator.generate(episode.points[:1].astype(np.float64))[0]
 
 
 def region_of(points: F64Array | F32Array, size_px: int) -> U8Array:

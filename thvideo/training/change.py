@@ -26,7 +26,8 @@ class EpisodeOptions:
         zoom: Least and greatest zoom; below 1 there is room around the head.
         colour: Strength of the shared change of colours, 0 to 1.
         noise: Standard deviation of the landmarks' noise over the outer-eye distance.
-        any_source: Chance that a random source is warped, not the nearest one in pose.
+        any_source: Chance that a random source is moved, not the nearest one in pose.
+        with_drafts: Whether the generator is shown drafts by geometry, which take time to make.
     """
 
     max_shots: int = 8
@@ -37,6 +38,7 @@ class EpisodeOptions:
     colour: float = 0.5
     noise: float = 0.004
     any_source: float = 0.3
+    with_drafts: bool = True
 
 
 #: The frames as they are.

@@ -6,6 +6,7 @@ number: whoever makes it, in whichever process and after whatever interruption, 
 Shapes: K source frames, S pixels along a side.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -97,7 +98,11 @@ class Episodes:
         rng = np.random.default_rng([self._seed, number])
         n_shots = self.options.fixed_shots or _drawn_shots(rng, self.options.max_shots)
         own = [np.random.default_rng([self._seed, number, index]) for index in part]
-        return stack([self._episode(rng, n_shots) for rng in own], self.size_px)
+        return self.stacked([self._episode(rng, n_shots) for rng in own])
+
+    def stacked(self, episodes: Sequence[Episode]) -> Batch:
+        """Put episodes of the same K into one batch."""
+        return stack(episodes, self.size_px, with_drafts=self.options.with_drafts)
 
     def fixed(self, size: int, n_shots: int) -> list[Episode]:
         """Return unchanged episodes spread over people and frames, always the same ones.

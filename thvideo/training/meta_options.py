@@ -68,7 +68,13 @@ _PAPER = MetaOptions(
     data=Path(),
     preset="paper",
     episodes=EpisodeOptions(
-        fixed_shots=8, turn_deg=0.0, zoom=(1.0, 1.0), colour=0.0, noise=0.0, any_source=0.0
+        fixed_shots=8,
+        turn_deg=0.0,
+        zoom=(1.0, 1.0),
+        colour=0.0,
+        noise=0.0,
+        any_source=0.0,
+        with_drafts=False,
     ),
     losses=LOSS_WEIGHTS["v2"],
     d_steps=2,

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thvideo.landmarks.show import spline_warp
 from thvideo.models.perceptual import PerceptualNet, content_loss
 from thvideo.shapes import U8Array
-from thvideo.training.batch import Batch, as_signed, stack
+from thvideo.training.batch import Batch, as_signed
 from thvideo.training.episodes import Episodes
 from thvideo.training.learner import Drawing, embed
 from thvideo.training.losses import masked_l1
@@ -42,14 +41,14 @@ class Validation:
         fixed = episodes.fixed(n_episodes, 1)
         parts = [fixed[i : i + _BATCH] for i in range(0, len(fixed), _BATCH)]
         measure = next(iter(perceptual.values()), None)
-        return cls(tuple(stack(part, episodes.size_px) for part in parts), measure)
+        return cls(tuple(episodes.stacked(part) for part in parts), measure)
 
     def measure(self, networks: Drawing, device: torch.device) -> dict[str, float]:
-        """Measure an embedder and a generator; the plain warp beside it.
+        """Measure an embedder and a generator; the draft beside it.
 
         Returns:
             Means over the episodes: ``ssim``, ``l1``, ``region_l1`` and ``content``, and the
-            same of the warp as ``warp_ssim`` and so on.
+            same of the draft as ``warp_ssim`` and so on.
         """
         totals: dict[str, float] = {}
         n_episodes = sum(len(batch.video) for batch in self.batches)
@@ -103,8 +102,8 @@ class Validation:
 
 
 def drawn_and_warped(networks: Drawing, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return what the networks draw, clamped to -1..1, and the plain spline's warp."""
+    """Return what the networks draw, clamped to -1..1, and the draft."""
     embedder, generator = networks
     shown = batch.shown()
     drawn = generator(shown, generator.adain_parameters(embed(embedder, batch)))
-    return drawn.image.float().clamp(-1, 1), spline_warp(shown.source, shown.flow)
+    return drawn.image.float().clamp(-1, 1), shown.draft

@@ -1,14 +1,19 @@
-"""From adapted landmarks to pictures: the generators."""
+"""From adapted landmarks to pictures by geometry alone.
+
+It is a generator in its own right, the instant one, and the draft that the swift generator
+starts from.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from torch import Tensor
 
+from thvideo.draft.eye import draw_eye
+from thvideo.draft.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
+from thvideo.draft.openings import OPENINGS, REACH, Frame, Opening, change_of, frame_of, lids_at
 from thvideo.imaging.warp import (
     Spline,
     coarse_grid,
@@ -23,34 +28,17 @@ from thvideo.landmarks import schema
 from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, fit_pose, project
-from thvideo.landmarks.show import amid_eyes, calm_rim
+from thvideo.landmarks.schema import amid_eyes
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
-from thvideo.synthesis.eye import draw_eye
-from thvideo.synthesis.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
-from thvideo.synthesis.openings import OPENINGS, REACH, Frame, Opening, change_of, frame_of, lids_at
-
-
-class Generator(Protocol):
-    """Draws the source as adapted landmarks say."""
-
-    def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
-        """Bring a whole video's landmarks ``[T, 70, 2]`` within what the generator can draw."""
-        ...
-
-    def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
-        """Choose which source crop serves each frame of a whole video, ``[T]``."""
-        ...
-
-    def generate(self, points: F64Array, sources: I64Array | None = None) -> U8Array:
-        """Draw landmarks ``[B, 70, 2]`` from chosen sources ``[B]`` as crops ``[B, S, S, 3]``."""
-        ...
-
 
 #: Smooths the spline a trace: landmarks closer than their own error must not crease the skin.
 _STIFFNESS = 1e-4
 
 #: The spline is evaluated every so many pixels; between them it is straight to 1/20 pixel.
 _GRID_PX = 8
+
+#: Over this share of the side the flow falls to exactly 0 at the border.
+_RIM = 0.05
 
 #: A warp that shrinks an area below this share counts as folded: it would look it.
 _LEAST_AREA = 0.12
@@ -161,7 +149,7 @@ class WarpGenerator:
         with torch.inference_mode():
             pose = fit_pose(points, self.face)
             spline = self._spline(points, pose)
-            coarse = calm_rim(spline_flow(spline, self.size_px, self._n_steps))
+            coarse = _calm_rim(spline_flow(spline, self.size_px, self._n_steps))
             # In the sampler's own units from the coarse grid on: one pass less over every pixel.
             grid = upsample_flow(coarse_grid(coarse, self.size_px), self.size_px)
             frames = fetch(self._image, grid)
@@ -181,7 +169,7 @@ class WarpGenerator:
         with torch.inference_mode():
             points = np.asarray(points, np.float64)
             spline = self._spline(points, fit_pose(points, self.face))
-            coarse = calm_rim(spline_flow(spline, self.size_px, 49))
+            coarse = _calm_rim(spline_flow(spline, self.size_px, 49))
             shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
         return shares
 
@@ -258,10 +246,20 @@ class WarpGenerator:
         frames[:, :, rows, columns] += change * (patch - frames[:, :, rows, columns])
 
 
+def _calm_rim(flow: Tensor) -> Tensor:
+    line = torch.linspace(0, 1, flow.shape[1], device=flow.device)
+    inward = (torch.minimum(line, 1 - line) / _RIM).clamp(0, 1)
+    smooth = inward * inward * (3 - 2 * inward)
+    return flow * (smooth[:, None] * smooth[None, :])[None, :, :, None]
+
+
 def _settled(strength: F64Array) -> F64Array:
     """Smooth strengths ``[T]`` in time, nowhere above what they were."""
     if (strength >= 1).all():
         return strength
+    # Here alone, so that training, which settles nothing, needs no SciPy.
+    from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+
     # The lowest nearby, then an average that reaches no further.
     low = minimum_filter1d(strength, 2 * _SETTLE_FRAMES + 1)
     smooth: F64Array = gaussian_filter1d(

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from thvideo.draft.openings import Frame, Lids, between
 from thvideo.imaging.warp import sample
-from thvideo.synthesis.openings import Frame, Lids, between
 
 #: How far above and below a moving lid the skin gives way, in half eye widths.
 _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from thvideo.draft.openings import OPENINGS, Frame, Lids, Opening, along, between, edge_curve
 from thvideo.imaging.warp import sample
-from thvideo.synthesis.openings import OPENINGS, Frame, Lids, Opening, along, between, edge_curve
 
 #: Lips are at least this thick, in half mouth widths, so that they never vanish.
 _LEAST_LIP = 0.03

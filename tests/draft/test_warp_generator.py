@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.imaging.crop import crop_for_face, take_crop, to_crop
 from thvideo.imaging.picture import load_picture
 from thvideo.landmarks.adapt import adapt
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
 from thvideo.shapes import F64Array, U8Array
-from thvideo.synthesis.generate import WarpGenerator
 
 SIZE_PX = 192
 CPU = torch.device("cpu")
