@@ -79,3 +79,17 @@ def test_help_is_there_at_once(tmp_path: Path) -> None:
         # Other processes on a busy machine stretch the clock but not the work.
         spent.append(min(used_s() - before_s, time.monotonic() - started_s))
     assert min(spent) < 0.8
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_person_says_otherwise(
+    given: str | None, policy: str
+) -> None:
+    show = "import os, sys, thvideo.__main__; print(os.environ['OMP_WAIT_POLICY'], *sys.modules)"
+    variables = {k: v for k, v in environment().items() if k != "OMP_WAIT_POLICY"}
+    variables |= {"OMP_WAIT_POLICY": given} if given else {}
+    printed = subprocess.run(
+        [sys.executable, "-c", show], env=variables, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert printed[0] == policy
+    assert "torch" not in printed  # it would have read the variable before
