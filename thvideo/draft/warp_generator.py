@@ -6,6 +6,7 @@ starts from.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,19 @@ _SETTLE_ROUNDS = 8
 
 #: Frames whose folds are looked for at once.
 _FOLD_BATCH = 64
+
+
+class Draft(NamedTuple):
+    """Frames drawn by geometry.
+
+    Attributes:
+        frames: ``[B, S, S, 3]`` RGB.
+        flow: ``[B, n, n, 2]`` how far away in the crop the pixels come from, in half sides of
+            the crop, on an even grid from the first pixel to the last; the head's spline alone.
+    """
+
+    frames: U8Array
+    flow: Tensor
 
 
 class WarpGenerator:
@@ -144,6 +158,14 @@ class WarpGenerator:
             ValueError: A point is not finite.
         """
         del sources
+        return self.draw(points).frames
+
+    def draw(self, points: F64Array) -> Draft:
+        """Draw adapted landmarks ``[B, 70, 2]``, and say where the pixels come from.
+
+        Raises:
+            ValueError: A point is not finite.
+        """
         check_shape(points, "B 70 2")
         points = amid_eyes(points)
         with torch.inference_mode():
@@ -162,7 +184,7 @@ class WarpGenerator:
                 self._draw(frames, opening, frame, targets, unposed, grid)
             rounded = frames.add_(0.5).clamp_(0, 255).to(torch.uint8)
             drawn: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return drawn
+        return Draft(drawn, coarse * (2.0 / (self.size_px - 1)))
 
     def fold_shares(self, points: F64Array) -> F64Array:
         """Return the share of folded cells ``[B]`` of adapted landmarks ``[B, 70, 2]``."""

@@ -16,6 +16,9 @@ from thvideo.models.shown import Shown
 
 Part = Literal["embedder", "projection", "generator", "discriminator"]
 
+# Points along a side of the draft's flow; its arithmetic is not counted.
+_FLOW_POINTS = 16
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -48,12 +51,13 @@ def preset_costs(options: ModelOptions, size_px: int | None = None) -> tuple[Cos
     with torch.device("meta"):
         networks = build_networks(options, n_videos=1)
         picture = torch.empty(1, 3, side, side)
+        flow = torch.empty(1, _FLOW_POINTS, _FLOW_POINTS, 2)
     for network in networks:
         network.eval()
     embedder, generator, discriminator = networks
     embedding = embedder(picture, picture)
     adain = generator.adain_parameters(embedding)
-    shown = Shown(picture, picture, picture)
+    shown = Shown(picture, picture, picture, flow)
     n_projection = _n_parameters(generator.projection)
     n_shared = _n_parameters(discriminator) - _n_parameters(discriminator.columns)
     runs: tuple[tuple[Part, int, Callable[[], object]], ...] = (

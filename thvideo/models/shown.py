@@ -1,6 +1,6 @@
 """What a generator is shown, and what it draws: the one interface of both presets.
 
-Shapes: B frames, S pixels along a side, m cells of a flow along a side.
+Shapes: B frames, S pixels along a side, n and m cells of a flow along a side.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,14 @@ class Shown(NamedTuple):
         draft: ``[B, 3, S, S]`` the source crop nearest in pose, moved onto the landmarks by
             geometry alone.
         source_map: ``[B, 3, S, S]`` the landmark image of that source crop.
+        flow: ``[B, n, n, 2]`` how far away in the source crop the draft's pixels come from, in
+            half sides, on an even grid from the first pixel to the last.
     """
 
     target_map: Tensor
     draft: Tensor
     source_map: Tensor
+    flow: Tensor
 
 
 class Drawn(NamedTuple):

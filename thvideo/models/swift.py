@@ -120,8 +120,8 @@ class FlowNet(nn.Module):
         options: The architecture.
     """
 
-    #: The draft and both landmark images.
-    CHANNELS = 9
+    #: The draft and both landmark images (3 channels each), and the draft's flow (2).
+    CHANNELS = 11
 
     def __init__(self, options: SwiftOptions) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class FlowNet(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """``[B, 9, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
+        """``[B, 11, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
         fine = self.stem(seen)
         middle = self.encode(self.down_1(active(fine)))
         coarse = self.core(self.down_2(active(middle)))
@@ -235,7 +235,10 @@ class SwiftGenerator(nn.Module):
             shrunk(picture.float(), self.options.flow_px)
             for picture in (shown.draft, shown.target_map, shown.source_map)
         )
-        moved = self.flow(torch.cat([draft, lit(target_map), lit(source_map)], dim=1))
+        came = upsample_flow(shown.flow.float(), self.options.flow_px).permute(0, 3, 1, 2)
+        # Ten times: as large as the pictures beside it.
+        seen = [draft, lit(target_map), lit(source_map), 10 * came]
+        moved = self.flow(torch.cat(seen, dim=1))
         line = torch.linspace(-1, 1, self.options.flow_px, device=draft.device)
         y, x = torch.meshgrid(line, line, indexing="ij")
         return torch.stack([x, y], dim=-1) + moved.float().permute(0, 2, 3, 1)

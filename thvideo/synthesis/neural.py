@@ -114,23 +114,29 @@ class NeuralGenerator:
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
             if isinstance(generator, SwiftGenerator):
-                draft = self._draft(points, chosen)
-                shown = Shown(target_map, small_pictures(draft, self._side), source_map)
+                draft, flow = self._draft(points, chosen)
+                small = small_pictures(draft, self._side)
+                shown = Shown(target_map, small, source_map, flow)
                 frames = self._in_full(draft, generator(shown, adain))
             else:
-                drawn = generator(Shown(target_map, target_map, source_map), adain)
+                nothing = target_map.new_zeros(len(points), 2, 2, 2)
+                drawn = generator(Shown(target_map, target_map, source_map, nothing), adain)
                 frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
 
-    def _draft(self, points: F64Array, chosen: I64Array) -> Tensor:
-        """Move the chosen source crops by geometry, ``[B, 3, S, S]`` in -1..1."""
-        drafts = np.empty((len(points), self.size_px, self.size_px, 3), np.uint8)
-        for source in np.unique(chosen):
-            frames = np.flatnonzero(chosen == source)
-            drafts[frames] = self._drafts[source].generate(points[frames])
-        return signed(drafts, self.device)
+    def _draft(self, points: F64Array, chosen: I64Array) -> tuple[Tensor, Tensor]:
+        """Move the chosen source crops by geometry: ``[B, 3, S, S]`` in -1..1, and the flow."""
+        order = np.argsort(chosen, kind="stable")
+        parts = [
+            self._drafts[source].draw(points[chosen == source]) for source in np.unique(chosen)
+        ]
+        # The parts lie in the sources' order: back to the frames' own.
+        back = np.argsort(order)
+        frames = np.concatenate([part.frames for part in parts])[back]
+        flow = torch.cat([part.flow for part in parts])[torch.from_numpy(back).to(self.device)]
+        return signed(frames, self.device), flow
 
     def _in_full(self, draft: Tensor, drawn: Drawn) -> Tensor:
         """Bring what was drawn small to the crop's own size, with the draft's own detail."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thvideo.draft.warp_generator import WarpGenerator
+from thvideo.draft.warp_generator import Draft, WarpGenerator
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_landmarks
 from thvideo.models.shown import Shown
@@ -51,6 +51,7 @@ class Batch:
         target_map: ``[B, 3, S, S]``.
         draft: ``[B, 3, S, S]`` the chosen source moved onto the target's landmarks by geometry;
             the source itself where no drafts are wanted.
+        flow: ``[B, n, n, 2]`` where the draft's pixels come from, as ``Shown`` says it.
         mask: ``[B, 1, S, S]``, 255 where pixels count.
         region: ``[B, 1, S, S]``, 255 on mouth and eyes.
         points: ``[B, 70, 2]`` the target's landmarks without noise.
@@ -63,6 +64,7 @@ class Batch:
     target: Tensor
     target_map: Tensor
     draft: Tensor
+    flow: Tensor
     mask: Tensor
     region: Tensor
     points: Tensor
@@ -87,6 +89,7 @@ class Batch:
             target_map=as_signed(self.target_map),
             draft=as_signed(self.draft),
             source_map=as_signed(self.source_maps[rows, self.chosen]),
+            flow=self.flow,
         )
 
 
@@ -110,7 +113,7 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
     maps = draw_landmarks(points.reshape(-1, schema.N_POINTS, 2), (size_px, size_px))
     maps = maps.reshape(n_batch, n_frames, size_px, size_px, 3)
     chosen = np.array([episode.chosen for episode in episodes])
-    drafts = np.stack([draft_of(episode, drawn=with_drafts) for episode in episodes])
+    drafts = [draft_of(episode, drawn=with_drafts) for episode in episodes]
     true_points = np.stack([episode.true_points for episode in episodes])
     region = np.stack([region_of(face, size_px) for face in true_points])
     channels_first = (0, 1, 4, 2, 3)
@@ -121,7 +124,8 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
         chosen=torch.from_numpy(chosen),
         target=torch.from_numpy(pictures[:, 0].copy()),
         target_map=torch.from_numpy(maps[:, 0].copy()),
-        draft=torch.from_numpy(drafts.transpose(0, 3, 1, 2).copy()),
+        draft=torch.from_numpy(np.concatenate([draft.frames for draft in drafts])).movedim(3, 1),
+        flow=torch.cat([draft.flow for draft in drafts]),
         mask=torch.from_numpy(np.stack([episode.mask for episode in episodes])[:, None]),
         region=torch.from_numpy(region[:, None]),
         points=torch.from_numpy(true_points.astype(np.float32)),
@@ -129,13 +133,13 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
     )
 
 
-def draft_of(episode: Episode, *, drawn: bool = True) -> U8Array:
-    """Move an episode's chosen source onto its target's landmarks, ``[S, S, 3]``."""
+def draft_of(episode: Episode, *, drawn: bool = True) -> Draft:
+    """Move an episode's chosen source onto its target's landmarks."""
     source = slice(1 + episode.chosen, 2 + episode.chosen)
     if not drawn:
-        return episode.pictures[source][0]
+        return Draft(episode.pictures[source], torch.zeros(1, 2, 2, 2))
     generator = WarpGenerator(episode.pictures[source], episode.points[source], torch.device("cpu"))
-    return generator.generate(episode.points[:1].astype(np.float64))[0]
+    return generator.draw(episode.points[:1].astype(np.float64))
 
 
 def region_of(points: F64Array | F32Array, size_px: int) -> U8Array:
