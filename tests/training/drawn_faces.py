@@ -137,8 +137,10 @@ QUICK = {
     "ema": 0.9,
 }
 
-#: All terms that need no perceptual network, from the third step on.
+#: All terms that need no perceptual network, from the third step on; without drafts, whose
+#: making takes most of the time of so small a run.
 ADVERSARIAL = {
+    "episodes": EpisodeOptions(with_drafts=False),
     "losses": LossWeights(matching=1.0, l1=10.0, region=10.0, warp=5.0),
     "adversarial_from": 2,
     "batch_size": 2,

@@ -62,14 +62,14 @@ class RunFolder:
             UsageError: The folder holds a run already.
             WorkspaceError: It cannot be written.
         """
+        if not self._is_writer:
+            return
         path = self.path / _OPTIONS
         if is_new and path.exists():
             raise UsageError(
                 f"{self.path} holds a run already",
                 hint="go on with --resume, or choose another folder with -o",
             )
-        if not self._is_writer:
-            return
         written = {
             "options": dataclasses.asdict(options),
             "models": dataclasses.asdict(models),

@@ -1,0 +1,75 @@
+"""Several processes train as one with the whole batch would."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.cli.cli_process import environment
+from thvideo.errors import DeviceError
+from thvideo.training.processes import ALONE, Processes, joined
+
+SCRIPT = Path(__file__).with_name("part_of_a_run.py")
+N_STEPS = 4
+
+
+def trained(data: Path, folder: Path, n_processes: int) -> list[dict[str, float]]:
+    """Train on drawn faces in so many processes; return the log's lines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    parts = []
+    for rank in range(n_processes):
+        names = {"RANK": rank, "WORLD_SIZE": n_processes, "MASTER_PORT": port, "LOCAL_RANK": rank}
+        told = {name: str(value) for name, value in names.items()} if n_processes > 1 else {}
+        env = environment(MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1", **told)
+        call = [sys.executable, str(SCRIPT), str(data), str(folder), str(N_STEPS)]
+        parts.append(subprocess.Popen(call, env=env, stderr=subprocess.PIPE, text=True))
+    for part in parts:
+        _, said = part.communicate(timeout=200)
+        assert part.returncode == 0, said
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_two_processes_give_the_losses_and_weights_of_one(drawn: Path, tmp_path: Path) -> None:
+    logs = [trained(drawn, tmp_path / str(n), n) for n in (1, 2)]
+    for one, two in zip(*logs, strict=True):
+        assert one.keys() == two.keys()
+        values = [
+            {k: v for k, v in line.items() if k not in ("s", "samples_per_s")}
+            for line in (one, two)
+        ]
+        assert values[0] == pytest.approx(values[1], rel=2e-3, abs=1e-4)
+    assert any("hinge" in line for line in logs[1])
+    ones, twos = (load_file(tmp_path / n / "last" / "weights.safetensors") for n in ("1", "2"))
+    apart = {name: float((ones[name] - twos[name]).abs().max()) for name in ones}
+    # Adam divides by the gradient's size: rounding moves what has hardly any gradient by up to a
+    # rate. Whole steps apart would be ten times this.
+    assert max(apart.values()) < 2e-3, max(apart, key=apart.__getitem__)
+    assert apart["discriminator.columns.weight"] < 1e-4
+    assert sum(apart.values()) / len(apart) < 2e-4
+
+
+def test_parts_of_a_batch_are_all_of_it() -> None:
+    parts = [Processes(rank, 3).share_of(12) for rank in range(3)]
+    assert [episode for part in parts for episode in part] == list(range(12))
+    assert ALONE.share_of(5) == range(5)
+
+
+def test_a_process_alone_agrees_with_itself() -> None:
+    assert ALONE.agreed(True, False) == [True, False]
+    assert ALONE.mean(torch.tensor([2.0])).item() == 2.0
+    with joined(torch.device("cpu")) as processes:
+        assert processes is ALONE
+
+
+def test_devices_that_cannot_pass_on_tensors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(DeviceError, match="several processes"), joined(torch.device("mps")):
+        pass
