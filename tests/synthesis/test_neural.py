@@ -132,5 +132,10 @@ def test_weights_of_another_preset_are_refused_with_a_hint(weights: Path) -> Non
     assert "--generator swift" in caught.value.hint
 
 
-def test_networks_are_as_large_as_their_card_says(weights: Path) -> None:
+def test_networks_draw_at_the_side_they_were_trained_on(weights: Path, tmp_path: Path) -> None:
     assert load_networks(weights, "swift", CPU).size_px == SIDE_PX
+    small = write_tiny(tmp_path / "small.safetensors", TINY_SWIFT, spread=0.05, trained_px=32)
+    networks = load_networks(small, "swift", CPU)
+    assert networks.size_px == 32
+    drawn = generator_of(networks, noise(), posed(0)).generate(posed(10))
+    assert drawn.shape == (1, SIZE_PX, SIZE_PX, 3)

@@ -34,7 +34,14 @@ TINY_PAPER = dataclasses.replace(
 )
 
 
-def write_tiny(path: Path, options: ModelOptions, *, spread: float = 0.0, seed: int = 0) -> Path:
+def write_tiny(
+    path: Path,
+    options: ModelOptions,
+    *,
+    spread: float = 0.0,
+    seed: int = 0,
+    trained_px: int = SIDE_PX,
+) -> Path:
     """Write the weights of fresh networks.
 
     Args:
@@ -42,6 +49,7 @@ def write_tiny(path: Path, options: ModelOptions, *, spread: float = 0.0, seed: 
         options: Which.
         spread: The swift generator's last layers start at zero; this much noise wakes them.
         seed: Of the first weights.
+        trained_px: Side of the pictures that they are said to be trained on.
     """
     torch.manual_seed(seed)
     networks = build_networks(options, n_videos=2)
@@ -57,7 +65,7 @@ def write_tiny(path: Path, options: ModelOptions, *, spread: float = 0.0, seed: 
         "preset": options.preset,
         "options": dataclasses.asdict(options),
         "draw_style": DRAW_STYLE,
-        "size_px": SIDE_PX,
+        "size_px": trained_px,
     }
     write_weights(path, {k: v.detach().contiguous() for k, v in tensors.items()}, card)
     return path

@@ -27,7 +27,7 @@ class DrawingNetworks:
     Args:
         embedder: Crops and landmark images to identity embeddings.
         generator: Draws.
-        size_px: Side of the pictures that they were made for.
+        size_px: Side of the pictures that they were trained on.
         device: Where they are.
     """
 
@@ -62,7 +62,8 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
         network.eval().requires_grad_(False)
         # torch's types know no memory format beside a device.
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return DrawingNetworks(networks.embedder, networks.generator, options.networks.size_px, device)
+    # They fit pictures of the side that they saw last, whatever the preset's own.
+    return DrawingNetworks(networks.embedder, networks.generator, int(card["size_px"]), device)
 
 
 def embed_crops(networks: DrawingNetworks, crops: U8Array, landmarks: F32Array) -> F32Array:
