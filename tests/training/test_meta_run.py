@@ -1,8 +1,10 @@
 """Runs on drawn faces: they learn, resume exactly, survive kills and faults, and export."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -242,3 +244,26 @@ def test_accumulated_parts_give_the_gradients_of_the_whole(drawn: Path, tmp_path
         run = begun(drawn, tmp_path / str(accumulate), accumulate=accumulate)
         values.append(of_kind(list(run.run(Budget(steps=1, **QUIET))), Trained)[-1].values)
     assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_tensorboard_is_told_where_it_is_installed(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "run" / "board")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, step))
+
+        def add_image(self, name: str, image: object, step: int, dataformats: str) -> None:
+            assert image.shape[-1] == 3  # type: ignore[attr-defined]
+            told.append((name, step))
+
+    board = ModuleType("torch.utils.tensorboard")
+    board.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    list(begun(drawn, tmp_path / "run").run(Budget(steps=1, **QUIET)))
+    assert {("l1", 1), ("val/ssim", 1), ("preview", 1), ("samples_per_s", 1)} <= set(told)

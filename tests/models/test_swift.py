@@ -1,0 +1,109 @@
+"""The swift networks: they begin at the draft, and every part of them learns."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from thvideo.models.shown import Shown
+from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions, modulate, shrunk
+
+SMALL = SwiftOptions(
+    size_px=64,
+    embedding=8,
+    widths=(8, 8, 12),
+    n_blocks=1,
+    flow_px=32,
+    flow_widths=(8, 8, 8),
+    embedder_widths=(8, 8, 8, 8),
+)
+
+
+def shown(n_batch: int = 2, size_px: int = 64, seed: int = 0) -> Shown:
+    generator = torch.Generator().manual_seed(seed)
+
+    def picture() -> Tensor:
+        return torch.rand(n_batch, 3, size_px, size_px, generator=generator) * 2 - 1
+
+    flow = torch.randn(n_batch, 9, 9, 2, generator=generator) * 0.05
+    return Shown(target_map=picture(), draft=picture(), source_map=picture(), flow=flow)
+
+
+def test_an_untrained_generator_draws_the_draft() -> None:
+    generator, what = SwiftGenerator(SMALL), shown()
+    drawn = generator(what, generator.adain_parameters(torch.randn(2, 8)))
+    assert drawn.warped is not None
+    assert torch.equal(drawn.image, drawn.warped)
+    torch.testing.assert_close(drawn.image, what.draft, atol=2e-4, rtol=0)
+
+
+def test_adain_brings_each_channel_to_its_mean_and_deviation() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(2, 3, 16, 16) * torch.tensor([0.5, 2.0, 30.0])[:, None, None] + 4
+    scale, shift = torch.randn(2, 3), torch.randn(2, 3)
+    found = modulate(features, scale, shift)
+    torch.testing.assert_close(found.mean((2, 3)), shift, atol=1e-4, rtol=0)
+    deviation = found.std((2, 3), correction=0)
+    torch.testing.assert_close(deviation, (1 + scale).abs(), atol=1e-4, rtol=5e-3)
+    # A flat map has nothing to scale.
+    assert torch.isfinite(modulate(torch.ones(1, 3, 4, 4), scale[:1], shift[:1])).all()
+    halved = modulate(features.bfloat16(), scale, shift).float()
+    torch.testing.assert_close(halved, found, atol=0.15, rtol=0.05)
+
+
+def test_every_parameter_has_its_place_in_the_identity() -> None:
+    generator = SwiftGenerator(SMALL)
+    with torch.no_grad():
+        generator.last.weight.normal_()
+    adain = generator.adain_parameters(torch.randn(2, 8)).detach().requires_grad_()
+    assert adain.shape == (2, generator.n_adain)
+    generator(shown(), adain).image.square().sum().backward()
+    assert adain.grad is not None
+    assert (adain.grad != 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("size_px", [64, 96])
+def test_pictures_of_other_sides_keep_their_size(size_px: int) -> None:
+    generator, embedder = SwiftGenerator(SMALL), SwiftEmbedder(SMALL)
+    what = shown(size_px=size_px)
+    adain = generator.adain_parameters(embedder(what.draft, what.source_map))
+    drawn = generator(what, adain)
+    assert drawn.image.shape == (2, 3, size_px, size_px)
+    assert drawn.flow is not None
+    assert drawn.flow.shape == (2, 32, 32, 2)
+    assert generator.correction(what.draft, what.target_map, adain).shape == what.draft.shape
+
+
+def test_a_learned_flow_moves_the_draft() -> None:
+    generator, what = SwiftGenerator(SMALL), shown()
+    smooth = torch.linspace(-1, 1, 64).expand(2, 3, 64, 64)
+    what = what._replace(draft=smooth)
+    with torch.no_grad():
+        assert generator.flow.last.bias is not None
+        generator.flow.last.bias[0] = 1.0  # in its own unit, a tenth of half a side
+    drawn = generator(what, generator.adain_parameters(torch.zeros(2, 8)))
+    # Fetched from a twentieth of the side further right.
+    torch.testing.assert_close(drawn.image[..., 8:50], smooth[..., 8:50] + 0.1, atol=2e-3, rtol=0)
+
+
+def test_all_parameters_learn_within_two_steps() -> None:
+    torch.manual_seed(1)
+    generator, embedder, what = SwiftGenerator(SMALL), SwiftEmbedder(SMALL), shown()
+    parameters = dict(generator.named_parameters()) | dict(embedder.named_parameters("embedder"))
+    optimizer = torch.optim.SGD(parameters.values(), 1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        adain = generator.adain_parameters(embedder(what.draft, what.source_map))
+        (generator(what, adain).image - what.target_map).abs().mean().backward()
+        optimizer.step()
+    without = [n for n, p in parameters.items() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_shrinking_averages() -> None:
+    picture = torch.rand(1, 3, 64, 64)
+    assert shrunk(picture, 64) is picture
+    expected = picture.reshape(1, 3, 32, 2, 32, 2).mean((3, 5))
+    torch.testing.assert_close(shrunk(picture, 32), expected)
+    torch.testing.assert_close(
+        shrunk(torch.full((1, 1, 96, 96), 0.3), 64).mean(), torch.tensor(0.3)
+    )
