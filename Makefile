@@ -35,8 +35,8 @@ check: setup ## lint, types, layers, dead code, dependencies
 	$(BIN)/vulture
 	$(BIN)/deptry .
 
-bench: setup ## time every stage beside ffmpeg alone
-	$(BIN)/python recipes/bench.py
+bench: setup ## time the pipeline, the networks and their training
+	$(BIN)/python -m recipes.bench $(OPTIONS)
 
 clean: ## remove what demo made
 	rm -rf demo
