@@ -33,7 +33,7 @@ class Recipe:
         workspace: Folder of everything made on the way.
         generator: Which generator draws the crops.
         weights: Weights of a learned generator: a shipped name or a file; those that ship if None.
-        finetune_steps: Steps of fine-tuning; None stops by itself, 0 does none.
+        finetune_steps: Steps of fine-tuning; 0 does none, -1 stops by itself.
         seed: Of what fine-tuning draws at random.
         size: Side of the source crops in pixels.
         shots: At most this many source crops are kept.
@@ -63,7 +63,7 @@ class Recipe:
     workspace: Path = Path(".thvideo")
     generator: GeneratorName = Embed.generator
     weights: str | Path | None = None
-    finetune_steps: int | None = Finetune.steps
+    finetune_steps: int = Finetune.steps
     seed: int = Finetune.seed
     size: int = Embed.size_px
     shots: int = Embed.shots
@@ -91,7 +91,7 @@ _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _OPTION_NAMES = {"sources": "source"}
 _RANGES: dict[str, tuple[float, float]] = {
-    "finetune_steps": (0, 100_000),
+    "finetune_steps": (-1, 100_000),
     "seed": (0, 2**31 - 1),
     "size": (64, 2048),
     "shots": (1, 64),

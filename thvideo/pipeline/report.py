@@ -95,6 +95,7 @@ def make_report(graph: Graph, recipe: Recipe, made: Mapping[str, Made]) -> dict[
         "drift": result.facts.get("drift"),
         "no_face_spans": motion.facts.get("no_face_spans", []),
         "cuts": footage.facts.get("cuts", []),
+        "finetune": _finetuned(made.get("finetune")),
         "stages": [_stage(node, made.get(node.id)) for node in graph.nodes],
         "versions": result.versions,
     }
@@ -121,6 +122,14 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     return {
         name: str(value) if isinstance(value, Path) else value for name, value in values.items()
     }
+
+
+def _finetuned(made: Made | None) -> dict[str, Any] | None:
+    """How the generator came closer to the source: measurements by step; None if it did not."""
+    if made is None:
+        return None
+    facts = made.artifact.manifest.facts
+    return {"steps": facts["steps"], "curve": facts["curve"]}
 
 
 def _stage(node: Node, made: Made | None) -> dict[str, Any]:

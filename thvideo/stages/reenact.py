@@ -114,11 +114,15 @@ class Reenact:
 
             # A warp draws only the first crop: the picture it returns into is that one's.
             return WarpGenerator(identity.crops[:1], identity.landmarks[:1], device)
-        from thvideo.synthesis.networks import load_networks
+        from thvideo.synthesis.networks import become_personal, load_networks
         from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
+        from thvideo.weights.personal import PERSONAL
 
         networks = load_networks(job.files["weights"], self.generator, device)
-        adain = feed_forward(networks, identity.embedding)
+        if "personal" in job.inputs:
+            adain = become_personal(networks, job.inputs["personal"].file(PERSONAL))
+        else:
+            adain = feed_forward(networks, identity.embedding)
         source = SourceCrops(identity.crops, identity.landmarks)
         return NeuralGenerator(networks, source, adain, job.resources.precision)
 

@@ -15,6 +15,7 @@ from thvideo.models.presets import build_networks, options_from_card
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 from thvideo.weights.load import load_weights
+from thvideo.weights.personal import load_personal
 
 #: Source crops that are embedded at once.
 _BATCH = 8
@@ -64,6 +65,29 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # They fit pictures of the side that they saw last, whatever the preset's own.
     return DrawingNetworks(networks.embedder, networks.generator, int(card["size_px"]), device)
+
+
+def become_personal(networks: DrawingNetworks, path: Path) -> Tensor:
+    """Put a fine-tuned generator in the place of the meta-learned one.
+
+    Args:
+        networks: Of the preset that was fine-tuned; changed in place.
+        path: What the finetune stage made.
+
+    Returns:
+        ``[n_adain]``: its AdaIN parameters ``psi'``.
+
+    Raises:
+        InputError: The file is missing, damaged, or of another architecture.
+    """
+    personal = load_personal(path)
+    try:
+        networks.generator.load_state_dict(personal.generator)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} was fine-tuned from other weights", hint="run again with --force finetune"
+        ) from error
+    return personal.adain.to(networks.device)
 
 
 def embed_crops(networks: DrawingNetworks, crops: U8Array, landmarks: F32Array) -> F32Array:

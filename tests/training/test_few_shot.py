@@ -1,0 +1,231 @@
+"""Fine-tuning: psi' and w' learn, one picture is enough, and it ends where the face still moves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.training.drawn_faces import SIZE_PX, SMALL_PAPER, SMALL_SWIFT, drawn_face, drawn_points
+from thvideo.errors import InputError
+from thvideo.models.presets import ModelOptions, Networks, build_networks
+from thvideo.training.few_shot import (
+    FewShotOptions,
+    FineTuning,
+    PersonalNetworks,
+    embedding_of,
+    personal_start,
+    train_step,
+)
+from thvideo.training.few_shot_data import LIGHT, Pairs
+from thvideo.training.few_shot_watch import Point, StoppingRule
+from thvideo.training.losses import Judges, LossWeights
+from thvideo.training.meta_options import without_adversary
+from thvideo.training.self_pairs import Deformed, Shots
+
+CPU = torch.device("cpu")
+OPTIONS = FewShotOptions(size_px=SIZE_PX, measure_every=5, n_held_out=4, n_deformed=8, lr=2e-3)
+PIXELS = replace(OPTIONS, losses=without_adversary(OPTIONS.losses))
+
+
+def shots(n_shots: int, person: int = 3) -> Shots:
+    points = np.stack([drawn_points(person, 0, frame) for frame in range(n_shots)])
+    crops = np.stack([drawn_face(person, face) for face in points])
+    valid = np.tile(np.float32([0, 0, SIZE_PX, SIZE_PX]), (n_shots, 1))
+    return Shots(crops, points.astype(np.float32), valid)
+
+
+def made_networks(models: ModelOptions = SMALL_SWIFT) -> Networks:
+    torch.manual_seed(0)
+    return build_networks(models, n_videos=1)
+
+
+def tuning(n_shots: int = 1, options: FewShotOptions = PIXELS) -> FineTuning:
+    return FineTuning(made_networks(), shots(n_shots), options, perceptual={}, device=CPU)
+
+
+def some_pairs(n_shots: int) -> Pairs:
+    """Pairs without changes; the deformed sources of each shot are another person's picture."""
+    other = shots(1, person=5)
+    pretended = [[Deformed(other.crops[0], other.landmarks[0])]] * n_shots
+    return Pairs(shots(n_shots), pretended, replace(LIGHT, flip=0, turn_deg=0, zoom=(1, 1)), 1)
+
+
+def started(models: ModelOptions, options: FewShotOptions) -> tuple[PersonalNetworks, Tensor]:
+    networks = made_networks(models)
+    width = networks.discriminator.w_0.numel()
+    embedding = torch.randn(width, generator=torch.Generator().manual_seed(1))
+    return PersonalNetworks(networks, embedding, options), embedding
+
+
+@pytest.mark.parametrize("models", [SMALL_SWIFT, SMALL_PAPER], ids=["swift", "paper"])
+def test_psi_and_w_start_as_the_paper_says_and_then_train(models: ModelOptions) -> None:
+    # Optimisers that were built before psi' and w' existed would leave them as they are.
+    personal, embedding = started(models, OPTIONS)
+    with torch.no_grad():
+        wanted = personal.generator.adain_parameters(embedding[None])
+    torch.testing.assert_close(personal.adain.detach(), wanted, rtol=1e-4, atol=1e-5)
+    wanted_w = (personal.discriminator.w_0 + embedding)[None]
+    assert torch.equal(personal.w.detach(), wanted_w.detach())
+    parts = {"G": personal.generator, "D": personal.discriminator}
+    before = {
+        f"{part}.{name}": value.detach().clone()
+        for part, network in parts.items()
+        for name, value in network.named_parameters()
+    }
+    adain, w = personal.adain.detach().clone(), personal.w.detach().clone()
+    batch = some_pairs(1).batch(0, 2)
+    judges = Judges(personal.discriminator, {})
+    for _ in range(2):  # swift's last layers start at 0: what is before them learns later
+        train_step(personal, batch, OPTIONS.losses, judges)
+    assert not torch.equal(personal.adain, adain)
+    assert not torch.equal(personal.w, w)
+    after = {
+        f"{part}.{name}": value
+        for part, network in parts.items()
+        for name, value in network.named_parameters()
+    }
+    still = {name for name, value in after.items() if torch.equal(value, before[name])}
+    # P is used no more; of the discriminator, other people's W and w_0 stay.
+    assert all(
+        name.startswith("G.projection") or name[2:] in ("w_0", "columns.weight") for name in still
+    ), still
+    assert {"D.w_0", "D.columns.weight"} <= still
+
+
+def test_the_judge_has_no_gradient_from_drawing_nor_the_drawer_from_judging() -> None:
+    personal, _ = started(SMALL_SWIFT, replace(OPTIONS, lr=0.0))
+    before = {k: v.clone() for k, v in personal.generator.state_dict().items()}
+    batch = some_pairs(1).batch(0, 2)
+    train_step(personal, batch, OPTIONS.losses, Judges(personal.discriminator, {}))
+    assert all(torch.equal(v, before[k]) for k, v in personal.generator.state_dict().items())
+
+
+def test_one_picture_teaches_to_draw_it_from_deformed_ones() -> None:
+    rule = StoppingRule(least_kept=0.0, patience=9)
+    fine = tuning(options=replace(PIXELS, max_steps=30, batch_size=2, lr=5e-3, rule=rule))
+    points = list(fine.run())
+    assert points[0].step == 0
+    assert points[0].kept == pytest.approx(1.0)
+    best = rule.best(points)
+    assert points[best].distance < 0.96 * points[0].distance
+    assert fine.personal.step == points[best].step > 0
+
+
+def test_several_pictures_are_drawn_from_each_other_and_from_themselves() -> None:
+    person = shots(3)
+    batch = some_pairs(3).batch(0, 90)
+    sources = batch.sources[:, 0].permute(0, 2, 3, 1).numpy()
+    targets = batch.target.permute(0, 2, 3, 1).numpy()
+    kinds = set()
+    for source, target in zip(sources, targets, strict=True):
+        drawn = [i for i in range(3) if np.array_equal(target, person.crops[i])]
+        given = [i for i in range(3) if np.array_equal(source, person.crops[i])]
+        assert len(drawn) == 1
+        assert given != drawn  # copied pixels would teach nothing
+        kinds.add((drawn[0], given[0] if given else "deformed"))
+    assert len(kinds) == 9
+
+
+@pytest.mark.parametrize(("n_shots", "n_kept"), [(2, 0), (3, 1), (5, 2)])
+def test_of_three_pictures_or_more_one_in_four_is_kept_to_measure_by(
+    n_shots: int, n_kept: int
+) -> None:
+    fine, person = tuning(n_shots), shots(n_shots)
+    held = fine.held_out.target.permute(0, 2, 3, 1).numpy()
+    used = fine.pairs.batch(0, 30).target.permute(0, 2, 3, 1).numpy()
+    n_used = n_shots - n_kept
+    kept = person.crops[n_used:] if n_kept else person.crops
+    assert {each.tobytes() for each in held} == {each.tobytes() for each in kept}
+    assert len(fine.pairs.shots) == n_used
+    assert not {each.tobytes() for each in used} & {c.tobytes() for c in person.crops[n_used:]}
+
+
+def test_no_steps_are_the_feed_forward_generator() -> None:
+    networks = made_networks()
+    before = {k: v.clone() for k, v in networks.generator.state_dict().items()}
+    options = replace(OPTIONS, steps=0)
+    fine = FineTuning(networks, shots(1), options, perceptual={}, device=CPU)
+    assert [point.step for point in fine.run()] == [0]
+    assert fine.personal.step == 0
+    assert all(torch.equal(v, before[k]) for k, v in fine.personal.generator.items())
+    embedding = embedding_of(networks.embedder, shots(1), CPU)
+    wanted = networks.generator.adain_parameters(embedding[None])[0]
+    torch.testing.assert_close(fine.personal.adain, wanted)
+
+
+def test_a_number_of_steps_is_kept_to_and_its_last_step_is_the_result() -> None:
+    fine = tuning(options=replace(PIXELS, steps=7, lr=1.0))
+    assert [point.step for point in fine.run()] == [0, 5, 7]
+    assert fine.personal.step == 7
+
+
+def test_equal_seeds_give_equal_results_and_others_do_not() -> None:
+    runs = [tuning(options=replace(PIXELS, steps=2, seed=seed)) for seed in (5, 5, 6)]
+    for run in runs:
+        list(run.run())
+    first, again, other = (run.personal for run in runs)
+    assert torch.equal(first.adain, again.adain)
+    assert all(torch.equal(v, again.generator[k]) for k, v in first.generator.items())
+    assert not torch.equal(first.adain, other.adain)
+    assert runs[0].curve == runs[1].curve
+
+
+def curve(*values: tuple[float, float]) -> list[Point]:
+    return [Point(10 * i, distance, kept, 1.0) for i, (distance, kept) in enumerate(values)]
+
+
+RULE = StoppingRule(least_kept=0.95, least_gain=0.01, patience=2)
+
+
+def test_the_nearest_step_that_keeps_the_expression_is_the_best() -> None:
+    points = curve((1.0, 1.0), (0.8, 0.99), (0.7, 0.96), (0.5, 0.90), (0.4, 0.5))
+    assert RULE.best(points) == 2
+    assert RULE.has_ended(points)
+    assert not RULE.has_ended(points[:4])
+
+
+def test_a_frozen_face_is_never_taken_however_near_it_is() -> None:
+    points = curve((1.0, 1.0), (0.1, 0.6), (0.05, 0.3))
+    assert RULE.best(points) == 0
+    assert RULE.has_ended(points)
+
+
+def test_eyes_count_as_the_mouth_does() -> None:
+    points = [Point(0, 1.0, 1.0, 1.0), Point(10, 0.5, 1.0, 0.9)]
+    assert RULE.best(points) == 0
+
+
+def test_a_gain_within_the_noise_does_not_prolong() -> None:
+    points = curve((1.0, 1.0), (0.9, 1.0), (0.899, 1.0), (0.898, 1.0))
+    assert RULE.best(points) == 1
+    assert RULE.has_ended(points)
+
+
+def test_numbers_that_are_none_are_never_the_best() -> None:
+    assert RULE.best(curve((1.0, 1.0), (float("nan"), 1.0), (0.5, float("nan")))) == 0
+
+
+def test_a_generator_whose_mouth_stays_shut_keeps_no_expression() -> None:
+    fine = tuning()
+    first = fine.watch.measure(0, lambda batch: torch.zeros(len(batch.video), 3, SIZE_PX, SIZE_PX))
+    assert first.mouth == pytest.approx(0.0, abs=1e-6)
+    assert first.eyes == pytest.approx(0.0, abs=1e-6)
+
+
+def test_weights_of_another_architecture_are_refused() -> None:
+    networks = made_networks()
+    names = ("embedder", "generator", "discriminator")
+    parts = {k: dict(n.state_dict()) for k, n in zip(names, networks, strict=True)}
+    del parts["discriminator"]["columns.weight"]  # an exported file has none
+    start = personal_start(parts, SMALL_SWIFT)
+    assert torch.equal(start.discriminator.w_0, networks.discriminator.w_0)
+    wider = replace(SMALL_SWIFT, networks=replace(SMALL_SWIFT.networks, n_blocks=2))
+    with pytest.raises(InputError, match="generator"):
+        personal_start(parts, wider)
+
+
+def test_there_is_no_matching_loss() -> None:
+    assert FewShotOptions().losses.matching == 0
+    assert LossWeights().matching == 0
