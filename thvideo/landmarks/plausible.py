@@ -1,7 +1,7 @@
 """Motions that a real face could make, for one picture that shows none.
 
-What is drawn here keeps to what 180 clips of 134 talking people show: the spread of each number
-is about that of its 1st to 99th percentile over a clip, around the clip's median.
+What is drawn here keeps to what a sample of clips of talking people shows: the spread of each
+number is about that of its 1st to 99th percentile over a clip, around the clip's median.
 
 Faces here are in their own frame (see :mod:`thvideo.landmarks.pose`): lengths are in outer eye
 distances, y points down.

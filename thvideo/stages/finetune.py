@@ -100,7 +100,7 @@ def _options(card: "Card") -> "FewShotOptions":
     from thvideo.training.meta_options import without_adversary
 
     options = FewShotOptions()
-    options = replace(options, size_px=min(card["options"]["networks"]["size_px"], _MOST_PX))
+    options = replace(options, size_px=min(card["size_px"], _MOST_PX))
     trained = card.get("training", {}).get("options", {})
     if card.get("steps", 0) <= trained.get("adversarial_from", 0):
         # A discriminator that took no part in meta-training judges nothing.
