@@ -183,3 +183,13 @@ def test_a_million_rows_take_little_memory(tmp_path: Path) -> None:
     # People in the order of their names, whatever the table's: batches do not depend on it.
     for place, name in enumerate(sorted(set(names))[:5]):
         assert made._clips_of(place).tolist() == [i for i, one in enumerate(names) if one == name]
+
+
+def test_the_number_of_sources_says_nothing_about_the_first_person(drawn: Path) -> None:
+    """NumPy seeds [a, b] and [a, b, 0] alike: the first episode would have followed K."""
+    episodes = Episodes(drawn, "train", 64, EpisodeOptions())
+    seen = {}
+    for number in range(40):
+        batch = episodes.batch(number, range(1))
+        seen.setdefault(batch.sources.shape[1], set()).add(int(batch.video[0]))
+    assert len(seen[1]) > 1

@@ -143,3 +143,9 @@ def test_every_shipped_file_is_what_its_card_says() -> None:
     assert "tracker_landmarks" in cards.shipped_names()
     for name in cards.shipped_names():
         assert cards.verify_file(cards.verify(name)) == cards.card(name)
+
+
+def test_a_card_edited_beside_the_file_does_not_change_what_is_drawn(file: Path) -> None:
+    beside = file.with_suffix(".json")
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | {"size_px": 256}))
+    assert load_weights(file)[1]["size_px"] == 64

@@ -279,7 +279,7 @@ def _settled(strength: F64Array) -> F64Array:
     """Smooth strengths ``[T]`` in time, nowhere above what they were."""
     if (strength >= 1).all():
         return strength
-    # Here alone, so that training, which settles nothing, needs no SciPy.
+    # Here alone, so that meta-training, which settles nothing, needs no SciPy.
     from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
     # The lowest nearby, then an average that reaches no further.

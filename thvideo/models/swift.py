@@ -78,7 +78,7 @@ def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 class AdaptiveBlock(nn.Module):
-    """AdaIN, ReLU, convolution, twice, around a skip; the AdaIN parameters come from outside."""
+    """AdaIN, leaky ReLU, convolution, twice, around a skip; AdaIN parameters come from outside."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class SwiftEmbedder(nn.Module):
             first = width
         self.encode = nn.Sequential(*steps)
         self.out = nn.Linear(first, options.embedding)
-        # A sum over S / 32 squared cells: as large as a mean at the trained size.
+        # A sum over S / 32 squared cells: as large as a mean where S is ``size_px``.
         self.share = 1.0 / (options.size_px / 32) ** 2
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Embed:
     """
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     generator: GeneratorName = "warp"
     size_px: int = 512
     shots: int = 8
@@ -78,13 +78,14 @@ class Embed:
         )
 
     def _embedded(self, identity: "Identity", job: Job) -> "Identity":
-        from thvideo.models.precision import arithmetic
         from thvideo.synthesis.device import choose_device, cpu_threads
         from thvideo.synthesis.networks import embed_crops, load_networks
 
         device = choose_device(job.resources.device)
         networks = load_networks(job.files["weights"], self.generator, device)
-        with cpu_threads(job.resources.threads), arithmetic(job.resources.precision, device):
+        # In single precision whatever --precision says: the embedding is reused, and no part of
+        # its key says how it was computed.
+        with cpu_threads(job.resources.threads):
             embedding = embed_crops(networks, identity.crops, identity.landmarks)
         return dataclasses.replace(identity, embedding=embedding)
 

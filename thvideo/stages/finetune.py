@@ -29,7 +29,7 @@ class Finetune:
     """
 
     name: ClassVar[str] = "finetune"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     generator: GeneratorName = "warp"
     steps: int = 0
     seed: int = 0

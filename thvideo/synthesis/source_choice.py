@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from thvideo.landmarks.pose import angles_deg, fit_pose
-from thvideo.shapes import F64Array, I64Array, U8Array, check_shape
+from thvideo.shapes import BoolArray, F64Array, I64Array, U8Array, check_shape
 
 #: Another crop serves only if it is of the same take as the first: its border differs from the
 #: first's by no more than this on average, in 0..255. Another background would be seen.
@@ -48,8 +48,8 @@ def choose_sources(
     return usable[np.concatenate(paths)]
 
 
-def same_take(crops: U8Array) -> I64Array:
-    """Tell which crops have the first one's background, ``[K]`` of 0 and 1."""
+def same_take(crops: U8Array) -> BoolArray:
+    """Tell which crops have the first one's background, ``[K]``."""
     size = crops.shape[1]
     width = max(1, round(_BORDER * size))
     border = np.ones((size, size), bool)
@@ -58,7 +58,7 @@ def same_take(crops: U8Array) -> I64Array:
     border[size // 2 :] = False
     seen = crops[:, border].astype(np.float32)  # [K, pixels, 3]
     apart = np.abs(seen - seen[0]).mean(axis=(1, 2))
-    return (apart <= _SAME_TAKE).astype(np.int64)
+    return np.asarray(apart <= _SAME_TAKE)
 
 
 def _steadiest(apart: F64Array) -> I64Array:

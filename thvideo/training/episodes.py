@@ -97,7 +97,8 @@ class Episodes:
         """
         rng = np.random.default_rng([self._seed, number])
         n_shots = self.options.fixed_shots or _drawn_shots(rng, self.options.max_shots)
-        own = [np.random.default_rng([self._seed, number, index]) for index in part]
+        # From 1 on: NumPy seeds [a, b] and [a, b, 0] alike.
+        own = [np.random.default_rng([self._seed, number, 1 + index]) for index in part]
         return self.stacked([self._episode(rng, n_shots) for rng in own])
 
     def stacked(self, episodes: Sequence[Episode]) -> Batch:

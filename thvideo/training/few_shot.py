@@ -211,11 +211,11 @@ class FineTuning:
             [of[:n_held] for of in made],
             options.n_held_out,
             with_drafts=self._with_drafts,
-        )
+        ).to(device)
         self._batches: dict[int, Batch] = {}
 
         def ask(faces: F32Array) -> Batch:
-            return asked(small, 0, faces, with_drafts=self._with_drafts)
+            return asked(small, 0, faces, with_drafts=self._with_drafts).to(device)
 
         measure = next(iter(perceptual.values()), None)
         self.watch = Watch(self.held_out, small.landmarks[0], ask, self._image, measure)

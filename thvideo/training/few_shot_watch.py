@@ -109,7 +109,7 @@ class _Probe:
         """Return how much of the first answer a generator still gives: 1 is all, 0 none."""
         now = _answer(self, draw)
         found, wanted = (now * self.answer).sum(), self.answer.square().sum()
-        faint = _FAINT**2 * self.mask.sum() * wanted.numel() / self.mask.numel()
+        faint = _FAINT**2 * self.mask.sum() * self.answer.numel() / self.mask.numel()
         return float((found + faint) / (wanted + faint))
 
 

@@ -80,6 +80,7 @@ class MetaRun:
         )
         self._validation: tuple[int, Validation] | None = None
         self._best: float | None = None
+        self._best_px: int | None = None
         self._n_rollbacks = 0
 
     def begin(self, weights: Tensors | None = None) -> None:
@@ -203,12 +204,16 @@ class MetaRun:
         reason = ""
         if self._processes.is_first:
             score, values = self._measured()
+            px = stage_at(self._options, max(0, self.learner.step - 1))[0]
+            if self._best_px != px:
+                # Another size measures on another scale.
+                self._best = None
             if self._best is not None and not score < _COLLAPSE * self._best:
                 reason = f"validation went from {self._best:.3g} to {score:.3g}"
             else:
                 is_best = self._best is None or score < self._best
                 if is_best:
-                    self._best = score
+                    self._best, self._best_px = score, px
                     yield from self._save(BEST)
                 yield Validated(self.learner.step, values, is_best)
         if self._processes.agreed(bool(reason))[0]:
@@ -220,9 +225,6 @@ class MetaRun:
         if self._validation is None or self._validation[0] != size_px:
             episodes = self._episodes_at(size_px, "val")
             fixed = Validation.of(episodes, self._options.val_episodes, self._perceptual)
-            if self._validation is not None:
-                # Another size measures on another scale.
-                self._best = None
             self._validation = size_px, fixed
         validation, networks = self._validation[1], self.learner.settled()
         with self.learner.arithmetic():
@@ -238,7 +240,7 @@ class MetaRun:
         state = {
             "step": learner.step,
             "best": self._best,
-            "validated_px": self._validation[0] if self._validation else None,
+            "validated_px": self._best_px,
             "rollbacks": self._n_rollbacks,
         }
         folder = self._folder.save(name, learner.weights(), learner.training_tensors(), state)
@@ -248,9 +250,7 @@ class MetaRun:
         self.learner.restore(weights, training, int(state["step"]))
         self._n_rollbacks = int(state["rollbacks"])
         self.learner.rate_scale = _SLOWER**self._n_rollbacks
-        # The best of another size of pictures says nothing about this one.
-        if state["validated_px"] == stage_at(self._options, max(0, self.learner.step - 1))[0]:
-            self._best = state["best"]
+        self._best, self._best_px = state["best"], state["validated_px"]
 
     def _roll_back(self, name: str, reason: str) -> RolledBack:
         went_wrong_at = self.learner.step

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,8 @@ def _lines(log: Path) -> Iterator[Card]:
         return
     with log.open(encoding="utf-8") as file:
         for line in file:
-            if line.endswith("\n"):  # a killed run may leave half a line
+            # A killed run may leave half a line, and the next one writes on behind it.
+            with suppress(ValueError):
                 yield json.loads(line)
 
 

@@ -64,11 +64,20 @@ def read_card(path: Path) -> Card:
     Raises:
         InputError: the file is missing or damaged, or its card cannot be read.
     """
-    header = _header(path)
+    inside = card_inside(path)
     beside = path.with_suffix(".json")
     if beside.is_file():
         return _parsed(beside.read_text(encoding="utf-8"), beside)
-    inside = header.get("__metadata__", {}).get("thvideo")
+    return inside
+
+
+def card_inside(path: Path) -> Card:
+    """The card inside a weights file, which the file's own digest covers; empty if there is none.
+
+    Raises:
+        InputError: the file is missing or damaged, or its card cannot be read.
+    """
+    inside = _header(path).get("__metadata__", {}).get("thvideo")
     return {} if inside is None else _parsed(inside, path)
 
 
