@@ -75,3 +75,21 @@ def test_the_warp_takes_no_weights(
     given = {"sources": (painting,), "driver": driver, "output": tmp_path / "a.mp4"}
     with pytest.raises(UsageError, match="takes no weights"):
         reenact_graph(make_recipe({**given, "weights": swift}))
+
+
+def test_weights_that_do_not_fit_are_told_by_the_plan_already(
+    painting: Path, driver: Path, swift: Path, tmp_path: Path
+) -> None:
+    given = {"sources": (painting,), "driver": driver, "output": tmp_path / "a.mp4"}
+    with pytest.raises(InputError, match="not 'paper'"):
+        reenact_graph(make_recipe({**given, "generator": "paper", "weights": swift}))
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello, I am no weights at all")
+    with pytest.raises(InputError):
+        reenact_graph(make_recipe({**given, "generator": "swift", "weights": text}))
+
+
+def test_the_warp_has_nothing_to_fine_tune(painting: Path, driver: Path, tmp_path: Path) -> None:
+    given = {"sources": (painting,), "driver": driver, "output": tmp_path / "a.mp4"}
+    with pytest.raises(UsageError, match="nothing to fine-tune"):
+        reenact_graph(make_recipe({**given, "finetune_steps": 20}))

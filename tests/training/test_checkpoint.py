@@ -132,3 +132,10 @@ def test_an_optimiser_goes_on_as_if_it_had_not_been_saved(is_sparse: bool) -> No
     restore_optimizer(second, optimizer_tensors(optimizer))
     steps(resumed, second, 2)
     assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_a_checkpoint_without_its_state_is_damaged_and_not_missing(tmp_path: Path) -> None:
+    write(tmp_path / "last", 3)
+    (tmp_path / "last" / "state.json").unlink()
+    with pytest.raises(InputError, match="damaged"):
+        read_checkpoint(tmp_path / "last")

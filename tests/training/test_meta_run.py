@@ -267,3 +267,21 @@ def test_tensorboard_is_told_where_it_is_installed(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
     list(begun(drawn, tmp_path / "run").run(Budget(steps=1, **QUIET)))
     assert {("l1", 1), ("val/ssim", 1), ("preview", 1), ("samples_per_s", 1)} <= set(told)
+
+
+def test_a_dataset_without_people_to_validate_on_is_refused_before_the_first_step(
+    drawn: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "clips").symlink_to(drawn / "clips")
+    table = (drawn / "clips.tsv").read_text()
+    (data / "clips.tsv").write_text(table.replace("\tval\t", "\ttrain\t"))
+    with pytest.raises(InputError, match="no val clip"):
+        made(data, tmp_path / "run")
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])
+def test_a_rate_that_is_none_is_refused(drawn: Path, tmp_path: Path, rate: float) -> None:
+    with pytest.raises(UsageError, match="learning rate"):
+        made(drawn, tmp_path / "run", lr=rate)

@@ -109,7 +109,7 @@ def test_a_run_that_is_not_there_cannot_go_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["metatrain", "-o", str(tmp_path), "--resume", "--steps", "9"]) == 3
-    assert "options.json is missing" in capfd.readouterr().err
+    assert "there is no run at" in capfd.readouterr().err
 
 
 def test_times_sizes_and_networks_are_read() -> None:

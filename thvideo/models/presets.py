@@ -84,6 +84,11 @@ def options_from_card(written: Mapping[str, Any]) -> ModelOptions:
     Raises:
         InputError: the preset is unknown, or a field is missing or not known here.
     """
+    if not isinstance(written, Mapping):
+        raise InputError(
+            f"the card does not state an architecture but {written!r}",
+            hint="make the weights again with thvideo weights export",
+        )
     preset = str(written.get("preset"))
     if preset not in PRESETS:
         known = ", ".join(PRESETS)

@@ -16,6 +16,7 @@ from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
 from thvideo.weights.cards import shipped_names, shipped_weight
+from thvideo.weights.load import check_generator
 from thvideo.workspace.keys import DigestMemo, stage_key
 
 StageName = Literal["extract", "track", "embed", "finetune", "reenact", "composite", "compare"]
@@ -177,21 +178,28 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
 def _weights_of(recipe: Recipe) -> dict[str, Path]:
     """Return the weights file of a learned generator, by its role."""
     if recipe.generator == "warp":
-        if recipe.weights is not None:
+        if recipe.weights is not None or recipe.finetune_steps:
             raise UsageError(
-                "the warp generator takes no weights", hint="add --generator swift, or paper"
+                "the warp generator takes no weights and has nothing to fine-tune",
+                hint="add --generator swift, or paper",
             )
         return {}
     chosen = recipe.generator if recipe.weights is None else recipe.weights
     if str(chosen) in shipped_names():
-        return {"weights": shipped_weight(str(chosen))}
+        path = shipped_weight(str(chosen))
+        check_generator(path, recipe.generator)
+        return {"weights": path}
     if recipe.weights is None:
         raise InputError(
             f"no weights of the {recipe.generator} generator ship with this version",
             hint="give some with --weights FILE; thvideo metatrain and thvideo weights export "
             "make them",
         )
-    return {"weights": Path(recipe.weights)}
+    path = Path(recipe.weights)
+    # Said before a driver is tracked for nothing. A file that is not there is told elsewhere.
+    if path.is_file() and path.stat().st_size:
+        check_generator(path, recipe.generator)
+    return {"weights": path}
 
 
 def _track_source(recipe: Recipe, number: int, frames: str) -> Node:

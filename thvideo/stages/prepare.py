@@ -100,7 +100,12 @@ def _owned(dataset: Path) -> Iterator[None]:
 
     if dataset.exists() and not dataset.is_dir():
         raise UsageError(f"{dataset} is a file", hint="give a folder with -o")
-    dataset.mkdir(parents=True, exist_ok=True)
+    try:
+        dataset.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{dataset} cannot be made ({error.strerror})", hint="give another folder with -o"
+        ) from error
     others = {entry.name for entry in dataset.iterdir()} - {_LOCK, UNFINISHED}
     if others and _OPTIONS not in others:
         raise UsageError(

@@ -112,6 +112,9 @@ def _place(folder: Path) -> Path | None:
     for place in (folder, _beside(folder, "old")):
         if (place / STATE).is_file():
             return place
+    if (folder / WEIGHTS).is_file():
+        with _damage_explained(folder):
+            raise ValueError(f"{STATE} is missing")
     return None
 
 

@@ -74,7 +74,10 @@ class MetaRun:
         self._perceptual = {
             name: perceptual_net(name, path).to(how.device) for name, path in options.perceptual
         }
-        self._episodes: Episodes | None = self._episodes_at(stage_at(options, 0)[0], "train")
+        size_px = stage_at(options, 0)[0]
+        self._episodes: Episodes | None = self._episodes_at(size_px, "train")
+        # Nobody to validate on is said now, and not when the first steps are done.
+        self._episodes_at(size_px, "val")
         self.learner = Learner(
             options, self.models, self._episodes.n_clips, how, self._perceptual, processes
         )
@@ -138,6 +141,8 @@ class MetaRun:
             yield from self._save(LAST)
             yield Stopped(learner.step)
             return
+        # Whatever becomes of the validation, the steps are kept.
+        yield from self._save(LAST)
         yield from self._validate()
         yield from self._save(LAST)
 

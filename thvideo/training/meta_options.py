@@ -195,6 +195,11 @@ def check_options(options: MetaOptions, n_processes: int = 1) -> None:
             f"{options.accumulate} part(s) each",
             hint=f"make --batch-size a multiple of {parts}",
         )
+    for name, rate in (("--lr", options.lr), ("--lr-d", options.lr_d)):
+        if not 0 <= rate < float("inf"):
+            raise UsageError(
+                f"the learning rate cannot be {rate}", hint=f"give {name} a number such as 5e-4"
+            )
     for size_px, _ in options.sizes:
         if size_px < 64 or size_px % 32:
             raise UsageError(

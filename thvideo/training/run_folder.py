@@ -92,6 +92,11 @@ class RunFolder:
             InputError: There is no run, or it is damaged or of another version.
         """
         path = self.path / _OPTIONS
+        if not path.exists():
+            raise InputError(
+                f"there is no run at {self.path}",
+                hint="begin one: thvideo metatrain --data DATASET -o RUN",
+            )
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
             options, models = written["options"], written["models"]

@@ -1,19 +1,21 @@
 """Reads the weights of a generator, and says what to do where they do not fit."""
 
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from thvideo.errors import InputError
 from thvideo.weights.cards import (
     Card,
     card,
     card_inside,
+    read_card,
     shipped_names,
     shipped_weight,
     verify_file,
 )
-from thvideo.weights.pth import read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PARTS = ("embedder", "generator", "discriminator")
 
@@ -22,7 +24,7 @@ _MAKE = "thvideo metatrain --data DATASET -o RUN, then thvideo weights export RU
 
 def load_weights(
     name_or_path: str | Path, preset: str | None = None, draw_style: int | None = None
-) -> tuple[dict[str, dict[str, Tensor]], Card]:
+) -> tuple[dict[str, dict[str, "Tensor"]], Card]:
     """Load the weights of a generator and what belongs to it.
 
     Args:
@@ -40,17 +42,11 @@ def load_weights(
         InputError: they are missing, damaged, of another preset or another version, or hold no
             generator. The hint says how to get others.
     """
+    from thvideo.weights.pth import read_tensors
+
     path = _file_of(name_or_path)
-    # What decides the pixels must be part of the file's digest: an edited card beside it is not.
-    found = verify_file(path) | card_inside(path)
-    if "preset" not in found or "draw_style" not in found:
-        what = found.get("what", "its card does not say what")
-        raise InputError(f"{path} holds no generator ({what})", hint=_others(preset))
-    if preset is not None and found["preset"] != preset:
-        raise InputError(
-            f"{path} was trained for the preset {found['preset']!r}, not {preset!r}",
-            hint=f"pass --generator {found['preset']}, or {_others(preset)}",
-        )
+    verify_file(path)
+    found = check_generator(path, preset)
     if draw_style is not None and found["draw_style"] != draw_style:
         raise InputError(
             f"{path} was trained on landmark images of style {found['draw_style']}, and this "
@@ -68,6 +64,32 @@ def load_weights(
     if missing := [part for part in PARTS[:2] if not parts[part]]:
         raise InputError(f"{path} lacks the {' and the '.join(missing)}", hint=_others(preset))
     return parts, found
+
+
+def check_generator(path: Path, preset: str | None = None) -> Card:
+    """Read the card of a generator's weights, loading none of its tensors.
+
+    Args:
+        path: the file.
+        preset: what they must be of; any if None.
+
+    Returns:
+        The card. What lies inside the file wins: its digest covers it, and no key that names the
+        file would notice a card that was edited beside it.
+
+    Raises:
+        InputError: the file is damaged, holds no generator, or one of another preset.
+    """
+    found = read_card(path) | card_inside(path)
+    if "preset" not in found or "draw_style" not in found:
+        what = found.get("what", "its card does not say what")
+        raise InputError(f"{path} holds no generator ({what})", hint=_others(preset))
+    if preset is not None and found["preset"] != preset:
+        raise InputError(
+            f"{path} was trained for the preset {found['preset']!r}, not {preset!r}",
+            hint=f"pass --generator {found['preset']}; or {_others(preset)}",
+        )
+    return found
 
 
 def _file_of(name_or_path: str | Path) -> Path:
