@@ -87,7 +87,7 @@ def check_generator(path: Path, preset: str | None = None) -> Card:
     if preset is not None and found["preset"] != preset:
         raise InputError(
             f"{path} was trained for the preset {found['preset']!r}, not {preset!r}",
-            hint=f"pass --generator {found['preset']}; or {_others(preset)}",
+            hint=f"pass --generator {found['preset']}; {_others(preset)}",
         )
     return found
 
