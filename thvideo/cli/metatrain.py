@@ -65,14 +65,17 @@ def metatrain(given: Given) -> None:
     from thvideo.cli.metatrain_plan import plan_of
     from thvideo.synthesis.device import choose_device, cpu_threads
     from thvideo.training.meta_options import HowToRun
-    from thvideo.training.processes import flush_denormals, joined, own_device
+    from thvideo.training.processes import flushed_denormals, joined, own_device
 
-    flush_denormals()
     resources = given.resources()
     plan = plan_of(given)
     device = own_device(choose_device(resources.device))
     how = HowToRun(device, resources.precision, plan.workers, given.flag("compiled"))
-    with joined(device) as processes, cpu_threads(resources.threads):
+    with (
+        flushed_denormals(),
+        joined(device) as processes,
+        cpu_threads(resources.threads),
+    ):
         if processes.is_first and not given.flag("quiet") and not given.flag("json"):
             for note in plan.notes:
                 tell("note", note, "yellow")
