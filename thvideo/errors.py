@@ -1,5 +1,6 @@
 """The errors a person can meet, and the exit code of each."""
 
+import re
 from enum import IntEnum
 
 
@@ -30,6 +31,17 @@ class ThvideoError(Exception):
         super().__init__(fact)
         self.fact = fact
         self.hint = hint
+
+
+def reason_of(error: BaseException) -> str:
+    """Say why something failed, without error numbers and paths: the fact names the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]} is missing"
+    # The safetensors library puts the system's errors into words of its own.
+    said = re.sub(r" ?\(os error \d+\)", "", str(error)).removeprefix("I/O error: ")
+    return said.partition("\n")[0] or type(error).__name__
 
 
 class StageError(ThvideoError):

@@ -42,7 +42,8 @@ def test_the_target_is_never_among_its_sources() -> None:
 
 def test_a_batch_is_the_same_whoever_makes_which_part(drawn: Path) -> None:
     whole = episodes(drawn, seed=3).batch(5, range(4))
-    other = episodes(drawn, seed=3, cache_bytes=0)
+    other = episodes(drawn, seed=3)
+    other.keep_in_memory(1 << 30)
     parts = [other.batch(5, range(2, 4)), other.batch(5, range(2))]
     ahead = list(batches_from(other, range(4, 6), range(4), 1))[1]
     for name, value in vars(whole).items():
@@ -153,7 +154,7 @@ def test_the_region_is_mouth_and_eyes(drawn: Path) -> None:
 
 
 def test_validation_episodes_are_always_the_same_and_of_all_people(drawn: Path) -> None:
-    val = Episodes(drawn, "val", SIZE_PX, WILD, cache_bytes=0)
+    val = Episodes(drawn, "val", SIZE_PX, WILD)
     assert (val.n_people, val.n_clips) == (2, 4)
     first, again = val.fixed(6, 1), val.fixed(6, 1)
     assert all(np.array_equal(a.pictures, b.pictures) for a, b in zip(first, again, strict=True))
@@ -176,7 +177,7 @@ def test_a_million_rows_take_little_memory(tmp_path: Path) -> None:
     names = [f"person {i // 7}" for i in range(20_000)]
     lines = [f"c{i}\t{name}\ttrain\treal\t9\t64\t" for i, name in enumerate(names)]
     (tmp_path / "clips.tsv").write_text("\n".join(["\t".join(COLUMNS), *lines]) + "\n")
-    made = episodes(tmp_path, cache_bytes=0)
+    made = episodes(tmp_path)
     assert (made.n_clips, made.n_people) == (20_000, len(set(names)))
     held = [value.nbytes for value in vars(made).values() if isinstance(value, np.ndarray)]
     assert sum(held) <= 3 * 8 * 20_000

@@ -130,6 +130,17 @@ def test_a_run_that_is_not_there_or_has_no_checkpoint_is_told(run: Path, tmp_pat
     assert not target.exists()
 
 
+def test_a_checkpoint_whose_replacement_died_is_exported_and_half_ones_are_not_named(
+    run: Path, tmp_path: Path
+) -> None:
+    (run / "best").rename(run / "best.old")
+    add_checkpoint(run, "last.partial", 4, 60)
+    card = export_run(run, tmp_path / "w.safetensors", said={})
+    assert card["steps"] == 40
+    with pytest.raises(InputError, match=r"\(there: best, last, step-20\)"):
+        export_run(run, tmp_path / "w.safetensors", "step-7", said={})
+
+
 def test_a_damaged_run_is_told_and_leaves_the_old_file(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "w.safetensors"
     export_run(run, target, said={})

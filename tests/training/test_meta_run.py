@@ -20,8 +20,9 @@ from tests.training.drawn_faces import (
 )
 from thvideo.errors import InputError, StageError, UsageError
 from thvideo.models.presets import ModelOptions
+from thvideo.training.clip_source import CachedClips
 from thvideo.training.learner import Learner
-from thvideo.training.meta import MetaRun
+from thvideo.training.meta import COLUMNS, MetaRun
 from thvideo.training.meta_events import MetaEvent, RolledBack, Saved, Stopped, Trained, Validated
 from thvideo.training.meta_export import export_run
 from thvideo.training.meta_options import Budget, Every, HowToRun
@@ -219,6 +220,76 @@ def test_a_collapse_goes_back_to_the_best(drawn: Path, tmp_path: Path) -> None:
     assert "validation went from" in rolled.reason
     assert run.learner.step == 5
     assert max(event.values["l1"] for event in of_kind(events, Validated)) < 0.2
+
+
+def test_a_collapse_at_the_end_is_told_and_the_best_stays(drawn: Path, tmp_path: Path) -> None:
+    run = begun(drawn, tmp_path / "run", adversarial_from=99)
+    spoiled(run, put_nan, 1)
+    spoiled(run, put_white, 4)
+    events = list(run.run(Budget(steps=4, save=NEVER, validate=Every(steps=2))))
+    # Rolled back once already: a collapse in the middle would end the run as failed.
+    assert len(of_kind(events, RolledBack)) == 1
+    first, last = of_kind(events, Validated)
+    assert (first.is_best, last.is_best) == (True, False)
+    assert (run.learner.step, last.values["l1"] > 0.2) == (4, True)
+    state = json.loads((tmp_path / "run" / "best" / "state.json").read_text())
+    assert state["step"] == first.step
+
+
+def test_a_validation_that_is_no_number_is_never_the_best(drawn: Path, tmp_path: Path) -> None:
+    run = begun(drawn, tmp_path / "run", adversarial_from=99)
+    with torch.no_grad():
+        run.learner.averaged.generator.last.bias += torch.nan
+    (event,) = of_kind(list(run.run(Budget(steps=1, **QUIET))), Validated)
+    assert not event.is_best
+    assert not (tmp_path / "run" / "best").exists()
+
+
+def test_a_run_that_goes_on_at_a_later_size_decodes_no_other(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"sizes": ((64, 1), (96, 0)), "adversarial_from": 99}
+    list(begun(drawn, tmp_path / "run", **sizes).run(Budget(steps=2, **QUIET)))
+    decoded: list[int] = []
+
+    class Noting(CachedClips):
+        def __init__(self, streamed, lengths, size_px: int) -> None:
+            decoded.append(size_px)
+            super().__init__(streamed, lengths, size_px)
+
+    monkeypatch.setattr("thvideo.training.episodes.CachedClips", Noting)
+    resumed = made(drawn, tmp_path / "run", **sizes)
+    assert resumed.resume()
+    list(resumed.run(Budget(steps=3, **QUIET)))
+    assert decoded == [96]
+
+
+def other_clips(drawn: Path, root: Path) -> Path:
+    """As many clips as the drawn ones, of other names."""
+    root.mkdir()
+    (root / "clips").mkdir()
+    (root / "clips" / "more").symlink_to(drawn / "clips")
+    header, *lines = (drawn / "clips.tsv").read_text().splitlines(keepends=True)
+    (root / "clips.tsv").write_text("".join([header, *(f"more/{line}" for line in lines)]))
+    return root
+
+
+def test_columns_of_w_stay_with_their_clips(drawn: Path, tmp_path: Path) -> None:
+    list(begun(drawn, tmp_path / "run").run(Budget(steps=3, **QUIET)))
+    weights, _ = weights_to_begin_with(str(tmp_path / "run" / "last"))
+    others = other_clips(drawn, tmp_path / "others")
+    for data, is_same in ((drawn, True), (others, False)):
+        run = made(data, tmp_path / f"from {data.name}", seed=1)
+        fresh = run.learner.networks.discriminator.columns.weight.clone()
+        run.begin(dict(weights))
+        columns = run.learner.networks.discriminator.columns.weight
+        assert torch.equal(columns, weights[COLUMNS]) == is_same
+        assert torch.equal(columns, fresh) != is_same
+        assert torch.equal(run.learner.networks.discriminator.w_0, weights["discriminator.w_0"])
+    with pytest.raises(InputError, match="others than those the run was trained on"):
+        made(others, tmp_path / "run").resume()
+    export_run(tmp_path / "run", tmp_path / "w.safetensors", "last", said={})
+    assert not any("clips" in key for key in load_file(tmp_path / "w.safetensors"))
 
 
 def test_what_does_not_fit_is_told(drawn: Path, tmp_path: Path) -> None:

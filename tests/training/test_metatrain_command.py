@@ -67,6 +67,9 @@ def test_a_stopped_run_is_saved_and_goes_on_with_its_options(
         for line in process.stdout:
             events.append(json.loads(line))
             if len(events) == 2:
+                # Meanwhile nobody else writes there.
+                assert main(["metatrain", "-o", str(run), "--resume", "--steps", "9"]) == 4
+                assert f"another process is training in {run}" in capfd.readouterr().err
                 process.send_signal(signal.SIGTERM)
         assert process.wait() == 130
     assert [event["event"] for event in events[:2]] == ["started", "saved"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
@@ -106,6 +106,6 @@ def _read_identities(path: Path) -> dict[str, str]:
             return named
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"{path} cannot be read as a table ({error})",
+            f"{path} cannot be read as a table ({reason_of(error)})",
             hint="--identity-from takes a text table with the columns video and identity",
         ) from error

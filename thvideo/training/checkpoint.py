@@ -18,10 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from thvideo.errors import InputError, WorkspaceError
+from thvideo.errors import InputError, WorkspaceError, reason_of
 from thvideo.workspace.durable import fsync_file, fsync_folder
 
 WEIGHTS, TRAINING, STATE = "weights.safetensors", "training.safetensors", "state.json"
+
+#: Endings of a folder that is being written, and of the one whose place it takes.
+_PARTIAL, _OLD = "partial", "old"
 
 Tensors = dict[str, Tensor]
 
@@ -44,13 +47,13 @@ def write_checkpoint(
         _write(folder, weights, training, state)
     except (OSError, SafetensorError) as error:
         raise WorkspaceError(
-            f"the checkpoint {folder} cannot be written ({error})",
+            f"the checkpoint {folder} cannot be written ({reason_of(error)})",
             hint="make room, then go on with --resume from the one before it",
         ) from error
 
 
 def _write(folder: Path, weights: Tensors, training: Tensors, state: Mapping[str, Any]) -> None:
-    partial, aside = _beside(folder, "partial"), _beside(folder, "old")
+    partial, aside = _beside(folder, _PARTIAL), _beside(folder, _OLD)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(_owned(weights), partial / WEIGHTS)
@@ -82,7 +85,7 @@ def read_checkpoint(folder: Path) -> tuple[Tensors, Tensors, dict[str, Any]] | N
     Raises:
         InputError: The checkpoint is damaged.
     """
-    place = _place(folder)
+    place = checkpoint_place(folder)
     if place is None:
         return None
     with _damage_explained(place):
@@ -96,7 +99,7 @@ def read_weights(folder: Path) -> Tensors | None:
     Raises:
         InputError: The checkpoint is damaged.
     """
-    place = _place(folder)
+    place = checkpoint_place(folder)
     if place is None:
         return None
     with _damage_explained(place):
@@ -105,11 +108,22 @@ def read_weights(folder: Path) -> Tensors | None:
 
 def has_checkpoint(folder: Path) -> bool:
     """Tell whether there is a checkpoint to read."""
-    return _place(folder) is not None
+    return checkpoint_place(folder) is not None
 
 
-def _place(folder: Path) -> Path | None:
-    for place in (folder, _beside(folder, "old")):
+def checkpoint_names(run: Path) -> list[str]:
+    """Return the names of a run's checkpoints, sorted."""
+    found = {path.parent.name.removesuffix(f".{_OLD}") for path in run.glob(f"*/{STATE}")}
+    return sorted(name for name in found if not name.endswith(f".{_PARTIAL}"))
+
+
+def checkpoint_place(folder: Path) -> Path | None:
+    """Return where a checkpoint lies: in its place, or aside if a run died while replacing it.
+
+    Raises:
+        InputError: It has lost its state.
+    """
+    for place in (folder, _beside(folder, _OLD)):
         if (place / STATE).is_file():
             return place
     if (folder / WEIGHTS).is_file():
@@ -124,8 +138,8 @@ def _damage_explained(place: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
-            f"the checkpoint {place} is damaged ({error})",
-            hint="begin a new run from another one: --init RUN/best",
+            f"the checkpoint {place} is damaged ({reason_of(error)})",
+            hint="take another one: --init RUN/best begins a new run from it",
         ) from error
 
 

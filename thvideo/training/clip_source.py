@@ -45,6 +45,10 @@ class StreamedClips:
     def __init__(self, table: ClipTable, rows: I64Array) -> None:
         self._table, self._rows = table, rows
 
+    def digest(self) -> str:
+        """Return a SHA-256 of the clips' names in the order of their numbers, in hex."""
+        return self._table.digest(self._rows)
+
     def cut(self, clip: int, indices: Sequence[int]) -> Cut:
         """Return frames of one clip, in the order wanted."""
         row = self._table[int(self._rows[clip])]
@@ -58,16 +62,14 @@ class CachedClips:
     """Reads every clip once and keeps it, shrunk to the size that is trained on.
 
     Args:
-        table: The dataset's clips.
-        rows: ``[N]`` the table's rows that are used; a clip's number is its place in these.
+        streamed: The clips.
         lengths: ``[N]`` how many frames each has.
         size_px: Frames larger than this are shrunk to it.
     """
 
-    def __init__(self, table: ClipTable, rows: I64Array, lengths: I64Array, size_px: int) -> None:
-        read = StreamedClips(table, rows)
+    def __init__(self, streamed: StreamedClips, lengths: I64Array, size_px: int) -> None:
         self._cuts = [
-            _shrunk(read.cut(clip, range(int(length))), size_px)
+            _shrunk(streamed.cut(clip, range(int(length))), size_px)
             for clip, length in enumerate(lengths)
         ]
 

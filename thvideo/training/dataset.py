@@ -6,6 +6,7 @@ that lie inside the original picture). A clip is one face, its crop fixed over a
 S pixels; its name may hold one folder level. A table of a million rows is never held in memory.
 """
 
+import hashlib
 import zipfile
 from array import array
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 from thvideo.shapes import BoolArray, F32Array, I64Array, U8Array
 
 TABLE = "clips.tsv"
@@ -175,6 +176,23 @@ class ClipTable:
         rank[[places[name] for name in sorted(places)]] = np.arange(len(places))
         return rank[np.array(codes, np.int64)], np.array(lengths, np.int64)
 
+    def digest(self, rows: I64Array) -> str:
+        """Return the SHA-256 of the names of some clips, in hex.
+
+        Args:
+            rows: `[N]` indices, increasing.
+        """
+        wanted = np.zeros(len(self), np.bool_)
+        wanted[rows] = True
+        digest = hashlib.sha256()
+        with self._path.open("rb") as file:
+            file.readline()
+            lines = (line for line in file if line.strip())
+            for is_wanted, line in zip(wanted.tolist(), lines, strict=False):
+                if is_wanted:
+                    digest.update(line.rstrip(b"\r\n").split(b"\t")[self._columns["clip"]] + b"\0")
+        return digest.hexdigest()
+
     def _row_cells(self, line: bytes, where: int | str) -> list[str]:
         cells = self._cells(line, where)
         if len(cells) != self._n_columns:
@@ -219,7 +237,9 @@ def read_labels(root: Path, row: ClipRow) -> Labels:
         with np.load(path, allow_pickle=False) as data:
             points, valid = data["points"], data["valid"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is missing or damaged ({error})", hint=_REMAKE) from error
+        raise InputError(
+            f"{path} is missing or damaged ({reason_of(error)})", hint=_REMAKE
+        ) from error
     if points.shape != (row.n_frames, 70, 2) or valid.shape != (4,):
         raise InputError(
             f"{path} has points {list(points.shape)} for {row.n_frames} frames", hint=_REMAKE

@@ -36,7 +36,6 @@ class Episodes:
         size_px: Side of the pictures.
         options: How episodes are drawn and changed.
         seed: The run's.
-        cache_bytes: Decoded frames are kept in memory if they take no more than this.
 
     Raises:
         InputError: The split has no clip with two frames.
@@ -50,7 +49,6 @@ class Episodes:
         options: EpisodeOptions,
         *,
         seed: int = 0,
-        cache_bytes: int = 8 << 30,
     ) -> None:
         table = ClipTable(root)
         people, lengths = table.people_and_lengths()
@@ -63,16 +61,26 @@ class Episodes:
             )
         self.size_px, self.options, self._seed = size_px, options, seed
         self._lengths = lengths[rows]
-        is_cached = cached_bytes(self._lengths, size_px) <= cache_bytes
-        self._clips: ClipSource = (
-            CachedClips(table, rows, self._lengths, size_px)
-            if is_cached
-            else StreamedClips(table, rows)
-        )
+        self._streamed = StreamedClips(table, rows)
+        self._clips: ClipSource = self._streamed
         # Clips in the order of their people, and where each person's begin: arrays, not lists of
         # lists, because there may be a million.
         self._by_person = np.argsort(people[rows], kind="stable")
         self._starts = np.flatnonzero(np.diff(people[rows][self._by_person], prepend=-1))
+
+    def keep_in_memory(self, most_bytes: int) -> None:
+        """Decode all frames now and keep them, if they take no more than so many bytes.
+
+        Raises:
+            InputError: A clip is missing or damaged.
+        """
+        is_kept = isinstance(self._clips, CachedClips)
+        if not is_kept and cached_bytes(self._lengths, self.size_px) <= most_bytes:
+            self._clips = CachedClips(self._streamed, self._lengths, self.size_px)
+
+    def digest(self) -> str:
+        """Return a SHA-256 of the clips' names in the order of their numbers."""
+        return self._streamed.digest()
 
     @property
     def n_clips(self) -> int:

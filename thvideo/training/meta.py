@@ -1,11 +1,14 @@
 """Meta-training: a run that can be stopped at any time and goes on exactly where it was."""
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from thvideo.errors import StageError
+import torch
+
+from thvideo.errors import InputError, StageError
 from thvideo.models.perceptual import perceptual_net
 from thvideo.models.presets import PRESETS, ModelOptions
 from thvideo.training.batch import Batch
@@ -30,6 +33,7 @@ from thvideo.training.meta_options import (
     MetaOptions,
     check_options,
     stage_at,
+    trained_at,
 )
 from thvideo.training.processes import ALONE, Processes
 from thvideo.training.run_folder import BEST, LAST, RunFolder
@@ -42,6 +46,9 @@ _COLLAPSE = 2.0
 #: numbers: the same steps would lead to the same place.
 _SLOWER = 0.5
 _OTHER_BATCHES = ENDLESS
+
+#: In a checkpoint's weights beside W: SHA-256 of the names of the clips that its columns are of.
+CLIPS, COLUMNS = "clips.sha256", "discriminator.columns.weight"
 
 
 class MetaRun:
@@ -74,14 +81,19 @@ class MetaRun:
         self._perceptual = {
             name: perceptual_net(name, path).to(how.device) for name, path in options.perceptual
         }
-        size_px = stage_at(options, 0)[0]
-        self._episodes: Episodes | None = self._episodes_at(size_px, "train")
+        size_px = stage_at(options.sizes, 0)[0]
+        self._train_on = self._episodes_at(size_px, "train")
         # Nobody to validate on is said now, and not when the first steps are done.
-        self._episodes_at(size_px, "val")
-        self.learner = Learner(
-            options, self.models, self._episodes.n_clips, how, self._perceptual, processes
+        self._validate_on = self._episodes_at(size_px, "val")
+        self._clips = torch.frombuffer(
+            bytearray.fromhex(self._train_on.digest()), dtype=torch.uint8
         )
-        self._validation: tuple[int, Validation] | None = None
+        self.learner = Learner(
+            options, self.models, self._train_on.n_clips, how, self._perceptual, processes
+        )
+        self._validation: Validation | None = None
+        #: What validations are compared by: the first perceptual network, else pixels.
+        self._measure = next(iter(self._perceptual), "l1")
         self._best: float | None = None
         self._best_px: int | None = None
         self._n_rollbacks = 0
@@ -95,9 +107,14 @@ class MetaRun:
         Raises:
             UsageError: The folder holds a run already.
             InputError: The weights are of another architecture.
+            WorkspaceError: The folder cannot be written, or another process trains in it.
         """
         if weights is not None:
-            self.learner.start_from(weights)
+            # As many clips need not be the same ones.
+            is_of_others = not self._are_ours(weights)
+            self.learner.start_from(
+                {k: v for k, v in weights.items() if not (is_of_others and k == COLUMNS)}
+            )
         self._folder.begin(self._options, self.models)
 
     def resume(self) -> bool:
@@ -105,6 +122,7 @@ class MetaRun:
 
         Raises:
             InputError: The checkpoint is damaged, or of another architecture or dataset.
+            WorkspaceError: The folder cannot be written, or another process trains in it.
         """
         self._folder.begin(self._options, self.models, is_new=False)
         found = self._folder.checkpoint(LAST)
@@ -129,8 +147,7 @@ class MetaRun:
         learner = self.learner
         if budget.steps and learner.step >= budget.steps:
             return
-        assert self._episodes is not None
-        yield Started(learner.step, self._episodes.n_clips, self._episodes.n_people)
+        yield Started(learner.step, self._train_on.n_clips, self._train_on.n_people)
         if not self._folder.has_checkpoint(LAST):
             yield from self._save(LAST)
         clock = Clock(budget)
@@ -143,7 +160,7 @@ class MetaRun:
             return
         # Whatever becomes of the validation, the steps are kept.
         yield from self._save(LAST)
-        yield from self._validate()
+        yield from self._validate(is_last=True)
         yield from self._save(LAST)
 
     def _train(
@@ -181,42 +198,43 @@ class MetaRun:
     def _batches(self, budget: Budget) -> Generator[list[Batch], None, None]:
         """Yield this process's parts of batches from the current step on, while the size stays."""
         options, start = self._options, self.learner.step
-        size_px, end = stage_at(options, start)
-        if self._episodes is None or self._episodes.size_px != size_px:
-            # Frames of two sizes must not be held at once.
-            self._episodes = None
-            self._episodes = self._episodes_at(size_px, "train")
+        size_px, end = stage_at(options.sizes, start)
+        if self._train_on.size_px != size_px:
+            # Frames of two sizes are not held at once.
+            self._train_on = self._episodes_at(size_px, "train")
+        # Processes of one machine share its memory.
+        self._train_on.keep_in_memory(self._how.cache_bytes // self._processes.local_size)
         own = self._processes.share_of(options.batch_size)
         n_part = len(own) // options.accumulate
         other = self._n_rollbacks * _OTHER_BATCHES
         numbers = range(start + other, min(end, budget.steps or ENDLESS) + other)
         is_cuda = self._how.device.type == "cuda"
-        for batch in batches_from(self._episodes, numbers, own, self._how.workers, pinned=is_cuda):
+        for batch in batches_from(self._train_on, numbers, own, self._how.workers, pinned=is_cuda):
             moved = batch.to(self._how.device)
             yield [moved.part(slice(i, i + n_part)) for i in range(0, len(own), n_part)]
 
     def _episodes_at(self, size_px: int, split: Literal["train", "val"]) -> Episodes:
         options = self._options
-        # Validation reads each of its frames once; processes of one machine share its memory.
-        cache_bytes = self._how.cache_bytes // self._processes.local_size
-        return Episodes(
-            options.data, split, size_px, options.episodes, seed=options.seed,
-            cache_bytes=cache_bytes if split == "train" else 0,
-        )  # fmt: skip
+        return Episodes(options.data, split, size_px, options.episodes, seed=options.seed)
 
-    def _validate(self) -> Iterator[MetaEvent]:
-        """Measure in the first process; all of them hear if it went wrong."""
+    def _validate(self, *, is_last: bool = False) -> Iterator[MetaEvent]:
+        """Measure in the first process; all of them hear if it went wrong.
+
+        The last validation of a run only tells: nothing follows that could go wrong, the best
+        checkpoint is kept, and a run that goes on rolls back at its next validation.
+        """
         reason = ""
         if self._processes.is_first:
             score, values = self._measured()
-            px = stage_at(self._options, max(0, self.learner.step - 1))[0]
+            px = trained_at(self._options.sizes, self.learner.step)
             if self._best_px != px:
                 # Another size measures on another scale.
                 self._best = None
-            if self._best is not None and not score < _COLLAPSE * self._best:
+            if not is_last and self._best is not None and not score < _COLLAPSE * self._best:
                 reason = f"validation went from {self._best:.3g} to {score:.3g}"
             else:
-                is_best = self._best is None or score < self._best
+                # A number that is none is never the best.
+                is_best = score < (math.inf if self._best is None else self._best)
                 if is_best:
                     self._best, self._best_px = score, px
                     yield from self._save(BEST)
@@ -226,12 +244,13 @@ class MetaRun:
 
     def _measured(self) -> tuple[float, dict[str, float]]:
         step = self.learner.step
-        size_px = stage_at(self._options, max(0, step - 1))[0]
-        if self._validation is None or self._validation[0] != size_px:
-            episodes = self._episodes_at(size_px, "val")
-            fixed = Validation.of(episodes, self._options.val_episodes, self._perceptual)
-            self._validation = size_px, fixed
-        validation, networks = self._validation[1], self.learner.settled()
+        size_px = trained_at(self._options.sizes, step)
+        if self._validate_on.size_px != size_px:
+            self._validate_on, self._validation = self._episodes_at(size_px, "val"), None
+        if self._validation is None:
+            n_episodes = self._options.val_episodes
+            self._validation = Validation.of(self._validate_on, n_episodes, self._perceptual)
+        validation, networks = self._validation, self.learner.settled()
         with self.learner.arithmetic():
             values = validation.measure(networks, self._how.device)
             self._folder.preview(step, validation.preview(networks, self._how.device))
@@ -246,16 +265,28 @@ class MetaRun:
             "step": learner.step,
             "best": self._best,
             "validated_px": self._best_px,
+            "measure": self._measure,
             "rollbacks": self._n_rollbacks,
         }
-        folder = self._folder.save(name, learner.weights(), learner.training_tensors(), state)
+        weights = learner.weights() | {CLIPS: self._clips}
+        folder = self._folder.save(name, weights, learner.training_tensors(), state)
         yield Saved(learner.step, folder)
 
     def _restore(self, weights: Tensors, training: Tensors, state: Mapping[str, Any]) -> None:
         self.learner.restore(weights, training, int(state["step"]))
+        if not self._are_ours(weights):
+            raise InputError(
+                f"the clips of {self._options.data} are others than those the run was trained on",
+                hint="give the same dataset, or begin a new run from the weights with --init",
+            )
         self._n_rollbacks = int(state["rollbacks"])
         self.learner.rate_scale = _SLOWER**self._n_rollbacks
-        self._best, self._best_px = state["best"], state["validated_px"]
+        if state.get("measure", self._measure) == self._measure:
+            self._best, self._best_px = state["best"], state["validated_px"]
+
+    def _are_ours(self, weights: Tensors) -> bool:
+        """Whether a checkpoint was trained on this dataset's clips; those of old do not say."""
+        return torch.equal(weights.get(CLIPS, self._clips), self._clips)
 
     def _roll_back(self, name: str, reason: str) -> RolledBack:
         went_wrong_at = self.learner.step
@@ -279,7 +310,7 @@ class MetaRun:
         if not self._processes.is_first:
             return
         means = stretch.means()
-        size_px = stage_at(self._options, self.learner.step - 1)[0]
+        size_px = trained_at(self._options.sizes, self.learner.step)
         speed = stretch.n_steps * self._options.batch_size / max(stretch.seconds, 1e-6)
         line = {"s": round(seconds, 1), "samples_per_s": round(speed, 2), "size_px": size_px}
         self._folder.note(self.learner.step, line | means)

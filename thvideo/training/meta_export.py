@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thvideo.errors import InputError, UsageError
+from thvideo.errors import InputError, UsageError, reason_of
+from thvideo.training.checkpoint import STATE, WEIGHTS, checkpoint_names, checkpoint_place
+from thvideo.training.meta_options import trained_at
+from thvideo.training.run_folder import METRICS, OPTIONS
 from thvideo.weights.cards import Card
 from thvideo.weights.load import PARTS
 from thvideo.weights.pth import read_tensors
@@ -45,27 +48,27 @@ def export_run(
         hint = f"-o {target.with_suffix('.safetensors')}"
         raise UsageError(f"weights are written as .safetensors, not {target.name}", hint=hint)
     folder = _checkpoint(run, checkpoint)
-    tensors = _tensors(folder / "weights.safetensors", is_halved=is_halved)
-    written, state = _json(run / "options.json"), _json(folder / "state.json")
+    tensors = _tensors(folder / WEIGHTS, is_halved=is_halved)
+    written, state = _json(run / OPTIONS), _json(folder / STATE)
     try:
         card = _card(target.stem, written, int(state["step"]), tensors)
-        card["measured"], minutes = _progress(run / "metrics.jsonl", card["steps"])
+        card["measured"], minutes = _progress(run / METRICS, card["steps"])
         card["training"] |= {"minutes": minutes}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{run} is of another version of thvideo, or damaged ({error!r})",
+            f"{run} is of another version of thvideo, or damaged ({reason_of(error)})",
             hint="export it with the version that wrote it",
         ) from error
     return write_weights(target, tensors, card | said)
 
 
 def _checkpoint(run: Path, name: str) -> Path:
-    folder = run / name
-    if (folder / "weights.safetensors").is_file():
+    folder = checkpoint_place(run / name)
+    if folder is not None:
         return folder
     if not run.is_dir():
         raise InputError(f"there is no run at {run}", hint="thvideo metatrain -o RUN makes one")
-    there = sorted(found.parent.name for found in run.glob("*/weights.safetensors"))
+    there = checkpoint_names(run)
     if not there:
         raise InputError(f"{run} holds no checkpoint yet", hint="let thvideo metatrain run longer")
     raise InputError(
@@ -105,22 +108,13 @@ def _card(name: str, written: dict[str, Any], step: int, tensors: dict[str, Tens
         "preset": models["preset"],
         "options": models,
         "draw_style": int(written["draw_style"]),
-        "size_px": _size_at(sizes, step),
+        "size_px": trained_at(sizes, step),
         "parameters": counts,
         "storage": ", ".join(sorted({str(v.dtype).split(".")[-1] for v in tensors.values()})),
         "data": f"the dataset {data}",
         "steps": step,
         "training": {"options": options},
     }
-
-
-def _size_at(sizes: list[list[int]], step: int) -> int:
-    """Side of the pictures of the last step that was trained, as the schedule says."""
-    for size_px, n_steps in sizes[:-1]:
-        if step <= n_steps:
-            return size_px
-        step -= n_steps
-    return sizes[-1][0]
 
 
 def _progress(log: Path, step: int) -> tuple[Card, float]:
@@ -154,4 +148,4 @@ def _json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         hint = "export another checkpoint: --checkpoint last"
-        raise InputError(f"{path} is missing or damaged ({error})", hint=hint) from error
+        raise InputError(f"{path} is missing or damaged ({reason_of(error)})", hint=hint) from error

@@ -1,13 +1,13 @@
 """Every option of meta-training, its one default, and what each preset changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from thvideo.errors import InputError, UsageError
+from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.models.precision import Precision
 from thvideo.models.presets import PresetName
 from thvideo.training.change import EpisodeOptions
@@ -165,7 +165,7 @@ def options_from_json(written: Mapping[str, Any]) -> MetaOptions:
         return MetaOptions(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the run's options are of another version of thvideo ({error})",
+            f"the run's options are of another version of thvideo ({reason_of(error)})",
             hint="go on with the version that began the run, or begin anew with --init",
         ) from error
 
@@ -215,11 +215,21 @@ def check_options(options: MetaOptions, n_processes: int = 1) -> None:
         )
 
 
-def stage_at(options: MetaOptions, step: int) -> tuple[int, int]:
-    """Return the side of the pictures in a step, and the first step with another side."""
+def stage_at(sizes: Sequence[Sequence[int]], step: int) -> tuple[int, int]:
+    """Return the side of the pictures in a step, and the first step with another side.
+
+    Args:
+        sizes: Sides in turn, each with its number of steps.
+        step: Which, from 0.
+    """
     end = 0
-    for size_px, n_steps in options.sizes[:-1]:
+    for size_px, n_steps in sizes[:-1]:
         end += n_steps
         if step < end:
             return size_px, end
-    return options.sizes[-1][0], ENDLESS
+    return sizes[-1][0], ENDLESS
+
+
+def trained_at(sizes: Sequence[Sequence[int]], n_steps: int) -> int:
+    """Return the side of the pictures of the last of ``n_steps`` steps."""
+    return stage_at(sizes, max(0, n_steps - 1))[0]

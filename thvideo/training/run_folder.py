@@ -8,17 +8,19 @@ RUN/board                  TensorBoard's events, where that package is installed
 """
 
 import dataclasses
+import errno
 import json
 import math
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
 
-from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.errors import InputError, UsageError, WorkspaceError, reason_of
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.presets import ModelOptions, options_from_card
 from thvideo.shapes import U8Array
@@ -35,7 +37,8 @@ from thvideo.weights.load import load_weights
 from thvideo.workspace.durable import write_whole
 
 LAST, BEST = "last", "best"
-_OPTIONS, _METRICS, _PREVIEWS, _BOARD = "options.json", "metrics.jsonl", "previews", "board"
+OPTIONS, METRICS = "options.json", "metrics.jsonl"
+_PREVIEWS, _BOARD, _LOCK = "previews", "board", ".lock"
 
 
 class RunFolder:
@@ -49,9 +52,10 @@ class RunFolder:
     def __init__(self, path: Path, *, is_writer: bool = True) -> None:
         self.path, self._is_writer = path, is_writer
         self._board: Any = None
+        self._lock: IO[bytes] | None = None
 
     def begin(self, options: MetaOptions, models: ModelOptions, *, is_new: bool = True) -> None:
-        """Write the options.
+        """Write the options, and hold the folder against other processes from now on.
 
         Args:
             options: How the run trains from now on.
@@ -60,11 +64,11 @@ class RunFolder:
 
         Raises:
             UsageError: The folder holds a run already.
-            WorkspaceError: It cannot be written.
+            WorkspaceError: It cannot be written, or another process trains in it.
         """
         if not self._is_writer:
             return
-        path = self.path / _OPTIONS
+        path = self.path / OPTIONS
         if is_new and path.exists():
             raise UsageError(
                 f"{self.path} holds a run already",
@@ -77,11 +81,12 @@ class RunFolder:
         }
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._lock or _locked(self.path)
             (self.path / _PREVIEWS).mkdir(exist_ok=True)
             write_whole(path, json.dumps(written, indent=1, default=str) + "\n")
         except OSError as error:
             raise WorkspaceError(
-                f"{self.path} cannot be written ({error.strerror})", hint="give another -o RUN"
+                f"{self.path} cannot be written ({reason_of(error)})", hint="give another -o RUN"
             ) from error
         self._board = _board(self.path / _BOARD)
 
@@ -91,7 +96,7 @@ class RunFolder:
         Raises:
             InputError: There is no run, or it is damaged or of another version.
         """
-        path = self.path / _OPTIONS
+        path = self.path / OPTIONS
         if not path.exists():
             raise InputError(
                 f"there is no run at {self.path}",
@@ -102,7 +107,7 @@ class RunFolder:
             options, models = written["options"], written["models"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} is missing or damaged ({error})",
+                f"{path} is damaged ({reason_of(error)})",
                 hint="begin a new run: thvideo metatrain --data DATASET -o RUN",
             ) from error
         style = written.get("draw_style", DRAW_STYLE)
@@ -120,7 +125,7 @@ class RunFolder:
             return
         # JSON knows no number that is none.
         told = {k: _rounded(v) for k, v in values.items() if not _is_no_number(v)}
-        with (self.path / _METRICS).open("a", encoding="utf-8") as file:
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step} | told) + "\n")
         for name, value in told.items():
             if self._board is not None and isinstance(value, int | float):
@@ -180,6 +185,31 @@ def weights_to_begin_with(name_or_path: str) -> tuple[Tensors, ModelOptions]:
             run = path.parent if folder == path else path
             return found, RunFolder(run).read_options()[1]
     raise InputError(f"{path} holds no checkpoint", hint="give the folder of a run, or weights")
+
+
+def _locked(run: Path) -> IO[bytes] | None:
+    """Lock a run's folder until this process ends, however it ends.
+
+    The lock is this process's alone: the workers that it forks do not hold it on if it is killed.
+
+    Raises:
+        WorkspaceError: Another process holds it.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    file = (run / _LOCK).open("ab")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some file systems know no locks: then nobody is kept out.
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise WorkspaceError(
+                f"another process is training in {run}",
+                hint="wait for it, or choose another folder with -o",
+            ) from error
+    return file
 
 
 def _board(folder: Path) -> Any:

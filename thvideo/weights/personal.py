@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 from thvideo.weights.cards import Card
 
 #: Its usual name.
@@ -57,7 +57,7 @@ def load_personal(path: Path) -> PersonalWeights:
         adain = tensors.pop(_ADAIN)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(
-            f"{path} holds no fine-tuned generator ({error!r})",
+            f"{path} holds no fine-tuned generator ({reason_of(error)})",
             hint="remove it from the workspace; the next run makes it again",
         ) from error
     generator = {name.removeprefix(_GENERATOR): value for name, value in tensors.items()}

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 
 _PICKLED = "convert it first: torch.save(model.state_dict(), ...), or safetensors.torch.save_file"
 
@@ -28,7 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             hint = "get the file again: it is damaged or not a safetensors file"
-            raise InputError(f"{path} cannot be read ({error})", hint=hint) from error
+            raise InputError(f"{path} cannot be read ({reason_of(error)})", hint=hint) from error
     if path.suffix in (".pth", ".pt"):
         return _read_pth(path)
     raise InputError(

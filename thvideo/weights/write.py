@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from thvideo.errors import WorkspaceError
+from thvideo.errors import WorkspaceError, reason_of
 from thvideo.weights.cards import Card, sha256_of, sha256_of_tensors
 
 
@@ -47,5 +47,7 @@ def write_weights(target: Path, tensors: dict[str, Tensor], card: Card) -> Card:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         hint = "pass -o FILE on a disk with room that you may write to"
-        raise WorkspaceError(f"{target} cannot be written ({error})", hint=hint) from error
+        raise WorkspaceError(
+            f"{target} cannot be written ({reason_of(error)})", hint=hint
+        ) from error
     return beside
