@@ -84,6 +84,7 @@ def test_a_dataset_without_a_clip_is_a_failure(thvideo: Run, media: Path, tmp_pa
     [
         (("videos",), 2, "no folder to write"),
         (("videos", "-o", "set", "--min-face", "9cm"), 2, "--min-face cannot be '9cm'"),
+        (("videos", "-o", "set", "--size", "100"), 2, "a multiple of 32"),
         (("videos", "-o", "set", "--workers", "-1"), 2, "--workers cannot be -1"),
         (("videos", "-o", "set", "--val-share", "7"), 2, "--val-share cannot be 7"),
         (("absent", "-o", "set"), 3, "absent is not a folder"),

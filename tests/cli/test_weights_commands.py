@@ -60,6 +60,13 @@ def test_show_prints_the_card_of_a_name_or_a_file(thvideo: Run, tmp_path: Path) 
     missing = thvideo("weights", "show", tmp_path / "no.safetensors")
     assert missing.returncode == ExitCode.INPUT
     assert "thvideo weights ls" in missing.stderr
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(Path(card["file"]).read_bytes()[:-1000])
+    shown = thvideo("weights", "show", cut)
+    assert (shown.returncode, shown.stdout) == (ExitCode.INPUT, "")
+    assert "damaged" in shown.stderr
+    shown = thvideo("weights", "show", tmp_path)
+    assert "is a folder" in shown.stderr and "thvideo weights export" in shown.stderr
 
 
 def test_verify_finds_the_damaged_one_among_the_whole(thvideo: Run, tmp_path: Path) -> None:

@@ -4,18 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.drawn_faces import SMALL_SWIFT
 from thvideo.models.shown import Shown
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions, modulate, shrunk
 
-SMALL = SwiftOptions(
-    size_px=64,
-    embedding=8,
-    widths=(8, 8, 12),
-    n_blocks=1,
-    flow_px=32,
-    flow_widths=(8, 8, 8),
-    embedder_widths=(8, 8, 8, 8),
-)
+assert isinstance(SMALL_SWIFT.networks, SwiftOptions)
+SMALL = SMALL_SWIFT.networks
 
 
 def shown(n_batch: int = 2, size_px: int = 64, seed: int = 0) -> Shown:
@@ -30,7 +24,7 @@ def shown(n_batch: int = 2, size_px: int = 64, seed: int = 0) -> Shown:
 
 def test_an_untrained_generator_draws_the_draft() -> None:
     generator, what = SwiftGenerator(SMALL), shown()
-    drawn = generator(what, generator.adain_parameters(torch.randn(2, 8)))
+    drawn = generator(what, generator.adain_parameters(torch.randn(2, SMALL.embedding)))
     assert drawn.warped is not None
     assert torch.equal(drawn.image, drawn.warped)
     torch.testing.assert_close(drawn.image, what.draft, atol=2e-4, rtol=0)
@@ -54,7 +48,7 @@ def test_every_parameter_has_its_place_in_the_identity() -> None:
     generator = SwiftGenerator(SMALL)
     with torch.no_grad():
         generator.last.weight.normal_()
-    adain = generator.adain_parameters(torch.randn(2, 8)).detach().requires_grad_()
+    adain = generator.adain_parameters(torch.randn(2, SMALL.embedding)).detach().requires_grad_()
     assert adain.shape == (2, generator.n_adain)
     generator(shown(), adain).image.square().sum().backward()
     assert adain.grad is not None
@@ -80,7 +74,7 @@ def test_a_learned_flow_moves_the_draft() -> None:
     with torch.no_grad():
         assert generator.flow.last.bias is not None
         generator.flow.last.bias[0] = 1.0  # in its own unit, a tenth of half a side
-    drawn = generator(what, generator.adain_parameters(torch.zeros(2, 8)))
+    drawn = generator(what, generator.adain_parameters(torch.zeros(2, SMALL.embedding)))
     # Fetched from a twentieth of the side further right.
     torch.testing.assert_close(drawn.image[..., 8:50], smooth[..., 8:50] + 0.1, atol=2e-3, rtol=0)
 

@@ -8,8 +8,10 @@ import torch
 
 from tests.stages.conftest import Runner
 from tests.stages.test_reenactment import ran
-from tests.synthesis.tiny_networks import TINY_PAPER, TINY_SWIFT, write_tiny
+from tests.synthesis.tiny_networks import write_tiny
+from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
 from thvideo.errors import InputError
+from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.plan import plan
 from thvideo.pipeline.recipe import make_recipe
@@ -19,10 +21,12 @@ from thvideo.weights.load import load_weights
 from thvideo.weights.personal import PERSONAL, PersonalWeights, load_personal, save_personal
 from thvideo.workspace.store import Workspace
 
+CARD = {"draw_style": DRAW_STYLE}
+
 
 @pytest.fixture(scope="module")
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("w") / "mine.safetensors", TINY_SWIFT, spread=0.02)
+    return write_tiny(tmp_path_factory.mktemp("w") / "mine.safetensors", SMALL_SWIFT, spread=0.02)
 
 
 def learned(path: Path, steps: int, **others: object) -> dict[str, object]:
@@ -66,12 +70,16 @@ def test_drawing_takes_the_person_s_own_generator(tmp_path: Path, swift: Path) -
     networks = load_networks(swift, "swift", torch.device("cpu"))
     tensors = {k: v + 1 for k, v in networks.generator.state_dict().items()}
     adain = torch.arange(networks.generator.n_adain).float()
-    save_personal(tmp_path / PERSONAL, PersonalWeights(tensors, adain, {}))
+    save_personal(tmp_path / PERSONAL, PersonalWeights(tensors, adain, CARD))
     assert torch.equal(become_personal(networks, tmp_path / PERSONAL), adain)
     assert all(torch.equal(v, tensors[k]) for k, v in networks.generator.state_dict().items())
-    paper = write_tiny(tmp_path / "paper.safetensors", TINY_PAPER)
+    paper = write_tiny(tmp_path / "paper.safetensors", SMALL_PAPER)
     with pytest.raises(InputError, match="other weights"):
         become_personal(load_networks(paper, "paper", torch.device("cpu")), tmp_path / PERSONAL)
+    for card in ({}, {"draw_style": DRAW_STYLE + 1}):
+        save_personal(tmp_path / PERSONAL, PersonalWeights(tensors, adain, card))
+        with pytest.raises(InputError, match="landmark images of style"):
+            become_personal(networks, tmp_path / PERSONAL)
 
 
 def test_a_warp_has_nothing_to_learn() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.stages.conftest import Runner
 from tests.stages.test_reenactment import frames_of, ran
-from tests.synthesis.tiny_networks import TINY_PAPER, TINY_SWIFT, write_tiny
+from tests.synthesis.tiny_networks import write_tiny
+from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
 from thvideo.errors import InputError, UsageError
 from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.recipe import make_recipe
@@ -16,7 +17,7 @@ from thvideo.synthesis.identity import load_identity
 @pytest.fixture(scope="module")
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny(
-        tmp_path_factory.mktemp("w") / "mine.safetensors", TINY_SWIFT, spread=0.02, seed=5
+        tmp_path_factory.mktemp("w") / "mine.safetensors", SMALL_SWIFT, spread=0.02, seed=5
     )
 
 
@@ -43,12 +44,12 @@ def test_a_copied_weights_file_is_the_same_and_another_one_is_not(
     copied.write_bytes(swift.read_bytes())
     copied.with_suffix(".json").write_bytes(swift.with_suffix(".json").read_bytes())
     assert ran(reenact(tmp_path / "b.mp4", **learned(copied))) == []
-    other = write_tiny(tmp_path / "other.safetensors", TINY_SWIFT, spread=0.02, seed=1)
+    other = write_tiny(tmp_path / "other.safetensors", SMALL_SWIFT, spread=0.02, seed=1)
     assert ran(reenact(tmp_path / "c.mp4", **learned(other))) == ["embed", "reenact", "composite"]
 
 
 def test_the_paper_preset_draws_too(reenact: Runner, tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "paper.safetensors", TINY_PAPER)
+    path = write_tiny(tmp_path / "paper.safetensors", SMALL_PAPER)
     reenact(tmp_path / "a.mp4", **learned(path, "paper"))
     assert len(frames_of(tmp_path / "a.mp4")) == 48
 

@@ -293,6 +293,28 @@ def test_a_dataset_keeps_to_its_options(one_video: Path, tmp_path: Path) -> None
     other = PrepareOptions(64, 40, 32, Fraction(10))
     with pytest.raises(UsageError, match="was begun with --fps 25"):
         made(one_video, tmp_path / "set", options=other)
+    (tmp_path / "set" / "prepare.json").write_text("{")
+    with pytest.raises(InputError, match=r"prepare\.json is damaged"):
+        made(one_video, tmp_path / "set", options=other)
+
+
+def test_a_first_call_that_made_nothing_binds_no_later_one(one_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(InputError, match="no video"):
+        made(tmp_path / "bare", tmp_path / "set")
+    assert not (tmp_path / "set" / "prepare.json").exists()
+    # Stopped before anything was made: another option is no contradiction.
+    events = prepare(job(one_video, tmp_path / "set"))
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    made(one_video, tmp_path / "set", options=PrepareOptions(64, 40, 40))
+    assert json.loads((tmp_path / "set" / "prepare.json").read_text())["max_frames"] == 40
+    assert [row.n_frames for row in rows(tmp_path / "set")] == [16]
+
+
+def test_a_dataset_of_one_person_says_that_nobody_is_left(one_video: Path, tmp_path: Path) -> None:
+    notices = [e.text for e in made(one_video, tmp_path / "set") if isinstance(e, Notice)]
+    assert "all clips are of one person" in notices[-1]
 
 
 def test_a_folder_of_other_things_is_not_written_to(one_video: Path, tmp_path: Path) -> None:

@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from tests.synthesis.tiny_networks import SIDE_PX, TINY_PAPER, TINY_SWIFT, write_tiny
+from tests.synthesis.tiny_networks import write_tiny
+from tests.training.drawn_faces import SIZE_PX as SIDE_PX
+from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
 from thvideo.errors import InputError
+from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
+from thvideo.models.presets import build_networks
 from thvideo.shapes import F64Array, U8Array
-from thvideo.synthesis.networks import DrawingNetworks, embed_crops, load_networks
+from thvideo.synthesis.networks import (
+    DrawingNetworks,
+    become_personal,
+    embed_crops,
+    load_networks,
+)
 from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
+from thvideo.weights.load import load_weights
+from thvideo.weights.personal import PersonalWeights, save_personal
 
 CPU = torch.device("cpu")
 SIZE_PX = 160
@@ -33,13 +44,13 @@ def noise(n_crops: int = 1, size_px: int = SIZE_PX, grain_px: int = 8) -> U8Arra
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("w") / "awake.safetensors", TINY_SWIFT, spread=0.05)
+    return write_tiny(tmp_path_factory.mktemp("w") / "awake.safetensors", SMALL_SWIFT, spread=0.05)
 
 
 @pytest.fixture(scope="module")
 def asleep(tmp_path_factory: pytest.TempPathFactory) -> DrawingNetworks:
     """Networks whose last layers are zero: the warp alone."""
-    path = write_tiny(tmp_path_factory.mktemp("w") / "asleep.safetensors", TINY_SWIFT)
+    path = write_tiny(tmp_path_factory.mktemp("w") / "asleep.safetensors", SMALL_SWIFT)
     return load_networks(path, "swift", CPU)
 
 
@@ -79,7 +90,7 @@ def test_batches_do_not_change_a_frame(weights: Path) -> None:
 def test_where_the_correction_is_strong_the_sources_detail_gives_way(
     asleep: DrawingNetworks, tmp_path: Path
 ) -> None:
-    path = write_tiny(tmp_path / "strong.safetensors", TINY_SWIFT)
+    path = write_tiny(tmp_path / "strong.safetensors", SMALL_SWIFT)
     strong = load_networks(path, "swift", CPU)
     strong.generator.last.bias.data.fill_(0.5)  # every pixel brightened by a quarter of the range
     crops, points = noise(grain_px=2), posed(0)
@@ -106,12 +117,37 @@ def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
 
 
 def test_the_paper_preset_draws_at_the_crops_size(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "paper.safetensors", TINY_PAPER)
+    path = write_tiny(tmp_path / "paper.safetensors", SMALL_PAPER)
     networks = load_networks(path, "paper", CPU)
-    generator = generator_of(networks, noise(), posed(0))
-    drawn = generator.generate(posed(0, 10))
+    crops, points, wanted = noise(), posed(0), posed(0, 10)
+    drawn = generator_of(networks, crops, points).generate(wanted)
     assert drawn.shape == (2, SIZE_PX, SIZE_PX, 3)
     assert np.ptp(drawn) > 0
+
+    # As the networks that were trained draw, whose weights are divided at every step.
+    trained = build_networks(SMALL_PAPER, n_videos=1)
+    parts, _ = load_weights(path)
+    for name, network in (("embedder", trained.embedder), ("generator", trained.generator)):
+        network.load_state_dict(parts[name])
+        network.eval()
+    unfolded = DrawingNetworks(trained.embedder, trained.generator, SIDE_PX, CPU)
+    same = generator_of(unfolded, crops, points).generate(wanted)
+    assert np.abs(drawn.astype(int) - same).max() <= 1
+
+    # A person's generator is trained with norms, and drawn with without.
+    with torch.no_grad():
+        for value in trained.generator.parameters():
+            value += 0.01 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
+    adain = feed_forward(unfolded, embed_crops(unfolded, crops, points.astype(np.float32)))
+    card = {"draw_style": DRAW_STYLE}
+    tensors = dict(trained.generator.state_dict())
+    save_personal(tmp_path / "p.safetensors", PersonalWeights(tensors, adain, card))
+    read = become_personal(networks, tmp_path / "p.safetensors")
+    source = SourceCrops(crops, points.astype(np.float32))
+    own = NeuralGenerator(networks, source, read, "fp32").generate(wanted)
+    same = NeuralGenerator(unfolded, source, adain, "fp32").generate(wanted)
+    assert np.abs(own.astype(int) - same).max() <= 1
+    assert np.abs(own.astype(int) - drawn).max() > 5
 
 
 def test_the_embedding_is_the_mean_over_the_source_crops(weights: Path) -> None:
@@ -134,7 +170,7 @@ def test_weights_of_another_preset_are_refused_with_a_hint(weights: Path) -> Non
 
 def test_networks_draw_at_the_side_they_were_trained_on(weights: Path, tmp_path: Path) -> None:
     assert load_networks(weights, "swift", CPU).size_px == SIDE_PX
-    small = write_tiny(tmp_path / "small.safetensors", TINY_SWIFT, spread=0.05, trained_px=32)
+    small = write_tiny(tmp_path / "small.safetensors", SMALL_SWIFT, spread=0.05, trained_px=32)
     networks = load_networks(small, "swift", CPU)
     assert networks.size_px == 32
     drawn = generator_of(networks, noise(), posed(0)).generate(posed(10))

@@ -1,37 +1,15 @@
-"""Small networks of both presets and their weights files."""
+"""Weights files of small networks."""
 
 import dataclasses
 from pathlib import Path
 
 import torch
 
+from tests.training.drawn_faces import SIZE_PX
 from thvideo.landmarks.draw import DRAW_STYLE
-from thvideo.models.generator import PaperOptions
-from thvideo.models.presets import PRESETS, DiscriminatorOptions, ModelOptions, build_networks
-from thvideo.models.swift import SwiftOptions
+from thvideo.models.presets import ModelOptions, build_networks
 from thvideo.training.checkpoint import with_prefix
 from thvideo.weights.write import write_weights
-
-SIDE_PX = 64
-_JUDGE = DiscriminatorOptions((8, 16), attention_stride=None)
-TINY_SWIFT = ModelOptions(
-    "swift",
-    SwiftOptions(
-        size_px=SIDE_PX,
-        embedding=16,
-        widths=(8, 8, 16),
-        n_blocks=1,
-        flow_px=32,
-        flow_widths=(8, 8, 8),
-        embedder_widths=(8, 8, 8, 16),
-    ),
-    _JUDGE,
-)
-TINY_PAPER = dataclasses.replace(
-    PRESETS["paper"],
-    networks=PaperOptions(SIDE_PX, (8, 16), (8, 16), n_same=1, attention=False),
-    discriminator=_JUDGE,
-)
 
 
 def write_tiny(
@@ -40,7 +18,7 @@ def write_tiny(
     *,
     spread: float = 0.0,
     seed: int = 0,
-    trained_px: int = SIDE_PX,
+    trained_px: int = SIZE_PX,
 ) -> Path:
     """Write the weights of fresh networks.
 

@@ -1,5 +1,6 @@
 """Records of videos, and the tables and the sheet that are made of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from thvideo.training.dataset_write import (
     clip_name,
     read_record,
     record_path,
-    split_of,
     video_key,
     write_labels,
     write_record,
@@ -73,15 +73,36 @@ def test_tables_and_counts_tell_the_same(tmp_path: Path) -> None:
     assert sorted(line.split("\t")[3] for line in lines[1:]) == ["cut", "cut", "no identity"]
 
 
+def people_for_val(root: Path, people: Sequence[str], share: float, seed: int = 0) -> set[str]:
+    for name in people:
+        write_record(root, record(f"{name}/1.mp4", name, 1))
+    write_tables(root, share, seed)
+    table = ClipTable(root)
+    return {table[int(index)].identity for index in table.indices("val")}
+
+
 def test_people_stay_in_their_split(tmp_path: Path) -> None:
-    people = [f"id{number:05d}" for number in range(2000)]
-    val = {name for name in people if split_of(name, 0.1, 0) == "val"}
-    assert 0.08 < len(val) / len(people) < 0.12
-    # A larger share adds people and moves none; another seed draws others.
-    assert val < {name for name in people if split_of(name, 0.2, 0) == "val"}
-    assert len(val & {name for name in people if split_of(name, 0.1, 1) == "val"}) < len(val) / 2
-    assert split_of("anna", 1.0, 0) == "val"
-    assert split_of("anna", 0.0, 0) == "train"
+    people = [f"id{number:05d}" for number in range(200)]
+    val = people_for_val(tmp_path, people, 0.1)
+    assert 10 < len(val) < 30
+    # A larger share adds people and moves none, as others that come do; another seed draws others.
+    assert val < people_for_val(tmp_path, [], 0.2)
+    assert val < people_for_val(tmp_path, [f"{name}b" for name in people], 0.1)
+    assert len(val & people_for_val(tmp_path, [], 0.1, 1)) < len(val) / 2
+
+
+def test_of_two_people_one_is_for_validation(tmp_path: Path) -> None:
+    for seed in range(20):
+        for share in (0.01, 0.99):
+            assert len(people_for_val(tmp_path / "two", ["anna", "bert"], share, seed)) == 1
+    # The one who would be the first with a larger share.
+    (first,) = people_for_val(tmp_path / "two", [], 0.01)
+    larger = (people_for_val(tmp_path / "two", [], 0.05 * n) for n in range(1, 20))
+    assert all(first in val for val in larger)
+    # Nobody is moved where all was asked for, or where there is nobody else.
+    assert people_for_val(tmp_path / "two", [], 0.0) == set()
+    assert people_for_val(tmp_path / "two", [], 1.0) == {"anna", "bert"}
+    assert people_for_val(tmp_path / "one", ["anna"], 0.01) == set()
 
 
 def test_names_keep_folders_small() -> None:

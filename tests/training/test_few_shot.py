@@ -220,6 +220,9 @@ def test_weights_of_another_architecture_are_refused() -> None:
     names = ("embedder", "generator", "discriminator")
     parts = {k: dict(n.state_dict()) for k, n in zip(names, networks, strict=True)}
     del parts["discriminator"]["columns.weight"]  # an exported file has none
+    with pytest.raises(InputError, match="no discriminator") as caught:
+        personal_start(parts | {"discriminator": {}}, SMALL_SWIFT)
+    assert "--finetune-steps" in caught.value.hint
     start = personal_start(parts, SMALL_SWIFT)
     assert torch.equal(start.discriminator.w_0, networks.discriminator.w_0)
     wider = replace(SMALL_SWIFT, networks=replace(SMALL_SWIFT.networks, n_blocks=2))

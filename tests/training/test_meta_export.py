@@ -168,6 +168,21 @@ def test_only_safetensors_are_written(run: Path, tmp_path: Path) -> None:
     assert error.value.hint.endswith("w.safetensors")
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.json"])
+def test_a_file_of_something_else_is_not_overwritten(run: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"my": "notes"}')
+    with pytest.raises(UsageError, match="none of ours"):
+        export_run(run, tmp_path / "w.safetensors", said={})
+    assert (tmp_path / name).read_text() == '{"my": "notes"}'
+    # Damaged weights are ours: exporting mends them.
+    (tmp_path / name).unlink()
+    export_run(run, tmp_path / "w.safetensors", said={})
+    whole = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(whole[:-9])
+    export_run(run, tmp_path / "w.safetensors", said={})
+    assert (tmp_path / "w.safetensors").stat().st_size == len(whole)
+
+
 def test_a_target_that_cannot_be_written_is_told(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WorkspaceError):

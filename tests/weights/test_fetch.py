@@ -170,6 +170,16 @@ def test_a_file_that_changed_since_it_came_is_found(server: Server, tmp_path: Pa
     assert error.value.hint == "thvideo weights fetch made"
 
 
+@pytest.mark.parametrize("text", ["{}", "[1]", "{", "no card"])
+def test_a_damaged_card_is_told(server: Server, tmp_path: Path, text: str) -> None:
+    unpublished = made(server, sha256="")
+    list(fetch(unpublished, tmp_path))
+    (tmp_path / "w.json").write_text(text)
+    with pytest.raises(InputError, match=r"w\.json is damaged") as error:
+        verify_fetched(unpublished, tmp_path)
+    assert "w.pth, then thvideo weights fetch made" in error.value.hint
+
+
 def test_the_cache_is_where_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,7 +224,8 @@ def _rows() -> list[_Row]:
 def _found(name: str) -> tuple[Path, cards.Card]:
     """The file of a name or path, and its card."""
     if name in cards.shipped_names():
-        return cards.shipped_weight(name), cards.card(name)
+        path = cards.shipped_weight(name)
+        return path, cards.read_card(path)
     for one in SOURCES:
         if one.name == name:
             verify_fetched(one, fetched_folder())

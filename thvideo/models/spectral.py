@@ -4,6 +4,7 @@ The singular value is followed by one power iteration for each forward pass in t
 in the paper; unlike PyTorch's own, it stays in float32 under autocast.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from torch.nn.utils import parametrize
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
 _EPS = 1e-12
+# What a layer's keys have between its name and `original`, `0.u` and `0.v`.
+_NORMED = ".parametrizations.weight."
 # Iterations at construction, as PyTorch's own: fresh weights start close to norm 1.
 _START_ITERATIONS = 15
 
@@ -56,7 +59,11 @@ class SpectralNorm(nn.Module):
         with _without_autocast(weight.device):
             # Copies: a second forward pass may move u and v before the first one's backward pass.
             u, v = self.u.clone(), self.v.clone()
-            return weight / torch.dot(u, weight.flatten(1) @ v)
+            return _normed(weight, u, v)
+
+
+def _normed(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    return weight / torch.dot(u, weight.flatten(1) @ v)
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -93,6 +100,19 @@ def settle_spectral_norms(network: nn.Module, n_iterations: int = 20) -> None:
             for step in module:
                 if isinstance(step, SpectralNorm):
                     step.iterate(module.original, n_iterations)
+
+
+def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a network's tensors as `fold_spectral_norms` leaves them."""
+    plain = {}
+    for name, tensor in tensors.items():
+        layer, found, part = name.partition(_NORMED)
+        if not found:
+            plain[name] = tensor
+        elif part == "original":
+            u, v = (tensors[f"{layer}{_NORMED}0.{vector}"] for vector in "uv")
+            plain[f"{layer}.weight"] = _normed(tensor, u, v)
+    return plain
 
 
 def fold_spectral_norms(network: nn.Module) -> nn.Module:

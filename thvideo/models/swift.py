@@ -77,7 +77,7 @@ def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return torch.addcmul(offset[:, :, None, None], features, gain[:, :, None, None])
 
 
-class AdaptiveBlock(nn.Module):
+class AdaINBlock(nn.Module):
     """AdaIN, leaky ReLU, convolution, twice, around a skip; AdaIN parameters come from outside."""
 
     def __init__(self, width: int) -> None:
@@ -195,9 +195,9 @@ class SwiftGenerator(nn.Module):
         self.down_1 = convolution(half, quarter, stride=2)
         self.encode_quarter = PlainBlock(quarter)
         self.down_2 = convolution(quarter, eighth, stride=2)
-        self.core = nn.ModuleList(AdaptiveBlock(eighth) for _ in range(options.n_blocks))
+        self.core = nn.ModuleList(AdaINBlock(eighth) for _ in range(options.n_blocks))
         self.up_1 = convolution(eighth, quarter, kernel=1)
-        self.decode_quarter = AdaptiveBlock(quarter)
+        self.decode_quarter = AdaINBlock(quarter)
         self.up_2 = convolution(quarter, half, kernel=1)
         self.decode_half = PlainBlock(half)
         self.last = convolution(half, 3 * 4)
@@ -210,7 +210,7 @@ class SwiftGenerator(nn.Module):
     @property
     def n_adain(self) -> int:
         """How many AdaIN parameters the generator takes."""
-        blocks = [block for block in self.modules() if isinstance(block, AdaptiveBlock)]
+        blocks = [block for block in self.modules() if isinstance(block, AdaINBlock)]
         return sum(block.n_adain for block in blocks)
 
     def adain_parameters(self, embedding: Tensor) -> Tensor:
@@ -259,7 +259,7 @@ class SwiftGenerator(nn.Module):
         return functional.pixel_shuffle(self.last(active(half)), 2).float()
 
     def _slices(self, adain: Tensor) -> list[Tensor]:
-        blocks = [block for block in self.modules() if isinstance(block, AdaptiveBlock)]
+        blocks = [block for block in self.modules() if isinstance(block, AdaINBlock)]
         return list(torch.split(adain, [block.n_adain for block in blocks], dim=1))
 
 

@@ -83,7 +83,6 @@ def prepare(job: PrepareJob) -> Iterator[StageEvent]:
     identities = Identities(job.table.identity_from)
     try:
         with disk_errors_explained(job.dataset), _owned(job.dataset):
-            keep_options(job.dataset / _OPTIONS, job.options)
             yield from _run(job, identities)
     except WorkspaceError as error:
         if "another run" in error.fact:
@@ -128,6 +127,8 @@ def _owned(dataset: Path) -> Iterator[None]:
 
 
 def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
+    from thvideo.training.dataset_write import record_paths
+
     n_videos, n_loose = 0, 0
     for video in walk_videos(job.videos, job.dataset):
         n_videos += 1
@@ -142,6 +143,8 @@ def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
             f"{n_loose} of {n_videos} videos lie in no person's folder: each counts as a person "
             "of its own; --identity-from TABLE says who they are"
         )
+    is_begun = next(record_paths(job.dataset), None) is not None
+    keep_options(job.dataset / _OPTIONS, job.options, is_begun=is_begun)
     walk = _Walk()
     yield Progress(0, n_videos, "videos")
     begin = functools.partial(_begin, job)
@@ -234,7 +237,9 @@ def _finish(job: PrepareJob) -> Iterator[StageEvent]:
     write_report(job.dataset / REPORT, _facts(job) | counts.to_json())
     empty = [split for split in ("train", "val") if not counts.n_clips[split]]
     if len(empty) == 1:
+        is_alone = sum(map(len, counts.people.values())) == 1
         yield Notice(
-            f"no person fell into {empty[0]}: another --split-seed or --val-share changes that "
-            "without making clips anew"
+            f"nobody is left for {empty[0]}: "
+            + ("all clips are of one person" if is_alone else "--val-share says so")
+            + ", and thvideo metatrain needs people in both"
         )

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from thvideo.errors import UsageError
+from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.workspace.durable import write_whole
 
 # Eight source frames and some others to aim at.
@@ -25,7 +25,7 @@ class PrepareOptions:
     """What clips are like; one dataset has one set of these.
 
     Attributes:
-        size_px: side of the clips' frames, an even number.
+        size_px: side of the clips' frames, a multiple of 32.
         min_face_px: faces of a smaller median height, brows to chin, are rejected.
         max_frames: longer shots become several clips of about equal length.
         fps: frames a second; a slower video keeps all of its frames.
@@ -37,9 +37,10 @@ class PrepareOptions:
     fps: Fraction = Fraction(25)
 
     def __post_init__(self) -> None:
-        if not 64 <= self.size_px <= 1024 or self.size_px % 2:
+        if not 64 <= self.size_px <= 1024 or self.size_px % 32:
             raise UsageError(
-                f"--size cannot be {self.size_px}", hint="give an even number from 64 to 1024"
+                f"--size cannot be {self.size_px}",
+                hint="give a multiple of 32 from 64 to 1024: networks are trained on no others",
             )
         if self.min_face_px < 16:
             raise UsageError(f"--min-face cannot be {self.min_face_px}px", hint="give 16px or more")
@@ -133,18 +134,30 @@ def parse_fps(text: str) -> Fraction:
         ) from None
 
 
-def keep_options(path: Path, options: PrepareOptions) -> None:
+def keep_options(path: Path, options: PrepareOptions, *, is_begun: bool) -> None:
     """Write the options down, or check that they are the ones a dataset was begun with.
+
+    Args:
+        path: the file.
+        options: of this call.
+        is_begun: whether anything was made with the options of a call before.
 
     Raises:
         UsageError: the dataset has others.
+        InputError: it is not known which it has.
     """
     wanted = options.to_json()
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not is_begun:
         write_whole(path, json.dumps(wanted, indent=1) + "\n")
         return
+    try:
+        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({reason_of(error)}): with which options the clips were made is "
+            "not known",
+            hint="give a new folder with -o",
+        ) from error
     others = [
         f"{flag} {kept.get(name)}"
         for name, flag in _FLAGS.items()

@@ -12,6 +12,7 @@ from thvideo.landmarks.draw import DRAW_STYLE, draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
 from thvideo.models.presets import build_networks, options_from_card
+from thvideo.models.spectral import fold_spectral_norms, folded
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 from thvideo.weights.load import load_weights
@@ -60,7 +61,7 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
                 f"the {name} in {weights} does not fit its own card",
                 hint="make the file again with thvideo weights export",
             ) from error
-        network.eval().requires_grad_(False)
+        fold_spectral_norms(network.eval()).requires_grad_(False)
         # torch's types know no memory format beside a device.
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # They fit pictures of the side that they saw last, whatever the preset's own.
@@ -78,12 +79,19 @@ def become_personal(networks: DrawingNetworks, path: Path) -> Tensor:
         ``[n_adain]``: its AdaIN parameters ``psi'``.
 
     Raises:
-        InputError: The file is missing, damaged, or of another architecture.
+        InputError: The file is missing, damaged, or of another architecture or version.
     """
     personal = load_personal(path)
+    style = personal.card.get("draw_style")
+    if style != DRAW_STYLE:
+        raise InputError(
+            f"{path} was fine-tuned on landmark images of style {style}, and this version draws "
+            f"style {DRAW_STYLE}",
+            hint="run again with --force finetune",
+        )
     try:
-        networks.generator.load_state_dict(personal.generator)
-    except RuntimeError as error:
+        networks.generator.load_state_dict(folded(personal.generator))
+    except (RuntimeError, KeyError) as error:
         raise InputError(
             f"{path} was fine-tuned from other weights", hint="run again with --force finetune"
         ) from error

@@ -136,10 +136,13 @@ def clip_name(key: str, number: int) -> str:
     return f"{key[:2]}/{key}-{number:03d}"
 
 
-def split_of(identity: str, val_share: float, seed: int) -> Literal["train", "val"]:
-    """Put a person into a split, by a hash: whoever else comes or goes, they stay there."""
+def place_of(identity: str, seed: int) -> int:
+    """Return a person's place among all that there could be, 0 to 2^64, by a hash.
+
+    The first ones are for validation: whoever else comes or goes, people stay in their split.
+    """
     digest = hashlib.sha256(f"{seed}\0{identity}".encode("utf-8", "surrogateescape")).digest()
-    return "val" if int.from_bytes(digest[:8], "big") < val_share * 2**64 else "train"
+    return int.from_bytes(digest[:8], "big")
 
 
 def record_path(root: Path, key: str) -> Path:
@@ -197,31 +200,47 @@ def records(root: Path) -> Iterator[Record]:
     Raises:
         InputError: a record is damaged.
     """
+    for path in record_paths(root):
+        record = read_record(path)
+        if record is None:
+            raise InputError(f"{path} is damaged", hint="remove it and run the same command again")
+        yield record
+
+
+def record_paths(root: Path) -> Iterator[Path]:
+    """Yield where all records lie, in the order of their keys."""
     for folder in sorted((root / RECORDS).glob("[0-9a-f][0-9a-f]")):
         for path in sorted(folder.glob("*.json")):
-            if path.name.startswith("."):
-                continue
-            record = read_record(path)
-            if record is None:
-                raise InputError(
-                    f"{path} is damaged", hint="remove it and run the same command again"
-                )
-            yield record
+            if not path.name.startswith("."):
+                yield path
 
 
 def write_tables(root: Path, val_share: float, seed: int) -> Counts:
     """Write `clips.tsv` and `rejects.tsv` from all records; the same records give the same bytes.
 
+    Of two people or more, one is always left for `train` and one for `val`, unless the share is
+    0 or 1: the one whose hash is next to it.
+
     Raises:
         InputError: a record is damaged.
         OSError: the disk refuses.
     """
+    counts = _write_tables(root, val_share * 2**64, seed)
+    train, val = counts.people["train"], counts.people["val"]
+    if not 0 < val_share < 1 or len(train | val) < 2 or (train and val):
+        return counts
+    places = sorted(place_of(identity, seed) for identity in train | val)
+    return _write_tables(root, places[0] + 1 if train else places[-1], seed)
+
+
+def _write_tables(root: Path, first_train: float, seed: int) -> Counts:
+    """Write the tables; people from a place on are for training."""
     counts = Counts()
     with writing(root / TABLE) as clips, writing(root / REJECTS) as rejects:
         _write_row(clips, (*COLUMNS, *MORE_COLUMNS))
         _write_row(rejects, REJECT_COLUMNS)
         for record in records(root):
-            split = split_of(record.identity, val_share, seed)
+            split = "val" if place_of(record.identity, seed) < first_train else "train"
             counts.n_videos += 1
             if not record.identity:
                 counts.rejects["no identity"] += 1

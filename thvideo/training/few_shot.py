@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thvideo.errors import InputError
 from thvideo.landmarks.draw import draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.perceptual import PerceptualNet
@@ -283,8 +284,14 @@ def personal_start(parts: Mapping[str, Mapping[str, Tensor]], options: ModelOpti
         options: The architecture.
 
     Raises:
-        InputError: The tensors are those of another architecture.
+        InputError: There is no discriminator, or tensors are those of another architecture.
     """
+    if not parts["discriminator"]:
+        raise InputError(
+            "the weights hold no discriminator, which fine-tuning needs",
+            hint="leave out --finetune-steps, or export the run that they come from again: "
+            "thvideo weights export RUN -o FILE",
+        )
     networks = build_networks(options, n_videos=1)
     column = {"columns.weight": networks.discriminator.columns.weight.detach()}
     load_into(networks.embedder, parts["embedder"], "the embedder")

@@ -13,7 +13,7 @@ from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.training.checkpoint import STATE, WEIGHTS, checkpoint_names, checkpoint_place
 from thvideo.training.meta_options import trained_at
 from thvideo.training.run_folder import METRICS, OPTIONS
-from thvideo.weights.cards import Card
+from thvideo.weights.cards import Card, is_card, is_weights
 from thvideo.weights.load import PARTS
 from thvideo.weights.pth import read_tensors
 from thvideo.weights.write import write_weights
@@ -40,13 +40,18 @@ def export_run(
         The card.
 
     Raises:
-        UsageError: the target has another ending.
+        UsageError: the target has another ending, or is a file of something else.
         InputError: the run or the checkpoint is missing or damaged.
         WorkspaceError: the target cannot be written.
     """
     if target.suffix != ".safetensors":
         hint = f"-o {target.with_suffix('.safetensors')}"
         raise UsageError(f"weights are written as .safetensors, not {target.name}", hint=hint)
+    beside = target.with_suffix(".json")
+    for path, is_ours in ((target, is_weights), (beside, is_card)):
+        if path.is_file() and not is_ours(path):
+            hint = "remove it, or give another -o FILE"
+            raise UsageError(f"{path} is there already and is none of ours", hint=hint)
     folder = _checkpoint(run, checkpoint)
     tensors = _tensors(folder / WEIGHTS, is_halved=is_halved)
     written, state = _json(run / OPTIONS), _json(folder / STATE)

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 
 Card = dict[str, Any]
 
@@ -19,6 +19,7 @@ _FOLDER = Path(__file__).resolve().parent
 _CHUNK_BYTES = 1 << 20
 # The format allows no longer header.
 _MOST_HEADER_BYTES = 100_000_000
+_METADATA = "__metadata__"
 _INSTALL = "install the package again"
 _GET_AGAIN = "copy it again from where it is whole, or make it again with thvideo weights export"
 
@@ -47,7 +48,7 @@ def shipped_weight(name: str) -> Path:
 
 
 def card(name: str) -> Card:
-    """The card of a shipped weight: how it was made, from what, for what use, and its digest.
+    """The card beside a shipped weight: how it was made, from what, for what use, its digest.
 
     Raises:
         InputError: the weight has no card.
@@ -77,7 +78,7 @@ def card_inside(path: Path) -> Card:
     Raises:
         InputError: the file is missing or damaged, or its card cannot be read.
     """
-    inside = _header(path).get("__metadata__", {}).get("thvideo")
+    inside = _header(path).get(_METADATA, {}).get("thvideo")
     return {} if inside is None else _parsed(inside, path)
 
 
@@ -143,24 +144,54 @@ def _compare(path: Path, found: str, wanted: str, hint: str) -> None:
         )
 
 
+def is_weights(path: Path) -> bool:
+    """Tell whether a file is one of weights, whole or not."""
+    try:
+        _read_header(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_card(path: Path) -> bool:
+    """Tell whether a file is a card that lies beside weights."""
+    try:
+        return "sha256" in _parsed(path.read_text(encoding="utf-8"), path)
+    except (OSError, ValueError, InputError):
+        return False
+
+
 def _header(path: Path) -> Card:
-    """The header of a safetensors file: eight bytes of length, then JSON."""
+    """The header of a safetensors file that is as long as it says."""
+    if path.is_dir():
+        hint = f"of a run make some: thvideo weights export {path} -o FILE"
+        raise InputError(f"{path} is a folder, not a file of weights", hint=hint)
     if not path.is_file():
         raise InputError(f"there are no weights at {path}", hint="thvideo weights ls")
+    try:
+        header, start = _read_header(path)
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _METADATA]
+        n_bytes, wanted = path.stat().st_size, max(ends, default=0) + start
+        if n_bytes != wanted:
+            raise ValueError(f"it has {n_bytes} bytes, not {wanted}")
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f"{path} is not a safetensors file, or damaged ({reason_of(error)})", hint=_GET_AGAIN
+        ) from error
+    return header
+
+
+def _read_header(path: Path) -> tuple[Card, int]:
+    """The header, which is eight bytes of length, then JSON; and where it ends."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if length <= _MOST_HEADER_BYTES else b""
-    try:
-        if len(text) != length:
-            raise ValueError("it ends in its header")
-        header = json.loads(text)
-        if not isinstance(header, dict):
-            raise ValueError("its header is none")
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not a safetensors file, or damaged ({error})", hint=_GET_AGAIN
-        ) from error
-    return header
+    if len(text) != length:
+        raise ValueError("it ends in its header")
+    header = json.loads(text)
+    if not isinstance(header, dict):
+        raise ValueError("its header is none")
+    return header, 8 + length
 
 
 def _parsed(text: str, place: Path) -> Card:

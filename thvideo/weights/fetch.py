@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
-from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.errors import InputError, UsageError, WorkspaceError, reason_of
 from thvideo.weights.cards import sha256_of
 from thvideo.weights.sources import Source
 
@@ -113,7 +113,13 @@ def verify_fetched(source: Source, folder: Path) -> str:
     sha256, fault = _examine(source, path)
     card = _card_path(path)
     if not fault and card.is_file():
-        came = str(json.loads(card.read_text(encoding="utf-8"))["sha256"])
+        try:
+            came = str(json.loads(card.read_text(encoding="utf-8"))["sha256"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{card} is damaged ({reason_of(error)})",
+                hint=f"remove it and {path.name}, then thvideo weights fetch {source.name}",
+            ) from error
         fault = "" if came == sha256 else f"its SHA-256 was {came[:8]} and is {sha256[:8]}"
     if fault:
         hint = f"remove it, then thvideo weights fetch {source.name}"
