@@ -39,9 +39,9 @@ def reason_of(error: BaseException) -> str:
         return error.strerror
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]} is missing"
-    # The safetensors library puts the system's errors into words of its own.
-    said = re.sub(r" ?\(os error \d+\)", "", str(error)).removeprefix("I/O error: ")
-    return said.partition("\n")[0] or type(error).__name__
+    # The safetensors library wraps the system's words in its own.
+    inner = re.search(r"I/O error: (.+?)(?: \(os error \d+\)| at path .*)?$", str(error))
+    return inner[1] if inner else str(error).partition("\n")[0] or type(error).__name__
 
 
 class StageError(ThvideoError):

@@ -108,6 +108,13 @@ def test_damaged_clips_are_named(dataset: Path) -> None:
         read_frames(dataset, _row(n_frames=N_FRAMES + 1))
     with pytest.raises(InputError, match="for 13 frames"):
         read_labels(dataset, _row(n_frames=N_FRAMES + 1))
+    npz = dataset / "clips" / "aa" / "one.npz"
+    with np.load(npz) as data:
+        points, valid = data["points"].astype(np.float32), data["valid"]
+    points[3, 8] = np.nan
+    np.savez(npz, points=points, valid=valid)
+    with pytest.raises(InputError, match=r"one\.npz holds numbers that are none"):
+        read_labels(dataset, _row())
     for suffix, read in ((".mp4", read_frames), (".npz", read_labels)):
         path = dataset / "clips" / "aa" / f"one{suffix}"
         path.write_bytes(path.read_bytes()[:100])

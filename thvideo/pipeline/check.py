@@ -57,7 +57,7 @@ def check_input(path: Path, what: str) -> None:
         if path.is_dir():
             raise InputError(f"the {what} {path} is a folder", hint="give a file inside it")
         if not path.exists():
-            raise InputError(f"the {what} {path} does not exist", hint=_missing_hint(path))
+            raise InputError(f"the {what} {path} does not exist", hint=_missing_hint(path, what))
         if not path.is_file():
             raise InputError(
                 f"the {what} {path} is not a regular file", hint="save it as a file first"
@@ -110,11 +110,13 @@ def _check_sound(path: Path) -> None:
         raise InputError(f"{path} has no sound", hint="give another file to --audio, or none")
 
 
-def _missing_hint(path: Path) -> str:
+def _missing_hint(path: Path, what: str) -> str:
     if "://" in str(path) or str(path).startswith(("http:/", "https:/")):
         return "download it first and give the file"
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist either"
+    if what == "weights":
+        return "give a file, or a name that thvideo weights ls lists as shipped"
     return "check the spelling"
 
 

@@ -9,6 +9,7 @@ from types import FrameType
 import cv2
 from torch.utils.data import DataLoader, Dataset
 
+from thvideo.errors import ThvideoError
 from thvideo.training.batch import Batch
 from thvideo.training.episodes import Episodes
 
@@ -27,6 +28,9 @@ def batches_from(
         part: Which episodes of each.
         n_workers: Processes that make them ahead; 0 makes each when it is asked for.
         pinned: Whether they are to be copied to a GPU.
+
+    Raises:
+        InputError: A clip is missing or damaged.
     """
     loader = DataLoader(
         _Batches(episodes, part),
@@ -45,17 +49,26 @@ def batches_from(
         batches = iter(loader)
     finally:
         cv2.setNumThreads(n_threads)
-    yield from batches
+    for batch in batches:
+        if isinstance(batch, ThvideoError):
+            raise batch
+        yield batch
 
 
-class _Batches(Dataset[Batch]):
-    """Batches by their numbers."""
+class _Batches(Dataset[Batch | ThvideoError]):
+    """Batches by their numbers; what goes wrong with one stands in its place.
+
+    An error that a process raised would arrive as the text of its traceback.
+    """
 
     def __init__(self, episodes: Episodes, part: range) -> None:
         self._episodes, self._part = episodes, part
 
-    def __getitem__(self, number: int) -> Batch:
-        return self._episodes.batch(number, self._part)
+    def __getitem__(self, number: int) -> Batch | ThvideoError:
+        try:
+            return self._episodes.batch(number, self._part)
+        except ThvideoError as error:
+            return error
 
 
 def _context() -> str | None:

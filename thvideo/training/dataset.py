@@ -26,7 +26,10 @@ POINT_UNIT_PX = 1 / 16
 # The inset picture of synthetic clips lies in the lower left corner (fractions of the crop).
 INSET_HEIGHT, INSET_WIDTH = 0.28, 0.28
 
-_REMAKE = "leave it out of clips.tsv, or make the dataset anew with thvideo prepare"
+_REMAKE = (
+    "put a whole one there, or leave it out of clips.tsv: a run that knew it goes on as a new one, "
+    "--init RUN"
+)
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,8 @@ def read_labels(root: Path, row: ClipRow) -> Labels:
     """Read a clip's points and valid box.
 
     Raises:
-        InputError: the file is missing or damaged, or does not have a face for every frame.
+        InputError: the file is missing or damaged, or does not have a face for every frame with
+            finite points.
     """
     path = clip_path(root, row.clip, ".npz")
     try:
@@ -244,6 +248,8 @@ def read_labels(root: Path, row: ClipRow) -> Labels:
         raise InputError(
             f"{path} has points {list(points.shape)} for {row.n_frames} frames", hint=_REMAKE
         )
+    if not (np.isfinite(points).all() and np.isfinite(valid).all()):
+        raise InputError(f"{path} holds numbers that are none", hint=_REMAKE)
     return Labels(points.astype(np.float32) * np.float32(POINT_UNIT_PX), valid.astype(np.int64))
 
 

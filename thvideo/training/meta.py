@@ -142,6 +142,7 @@ class MetaRun:
 
         Raises:
             StageError: Training went wrong again after it was rolled back once.
+            InputError: A clip is missing or damaged.
             WorkspaceError: The disk is full.
         """
         learner = self.learner
@@ -151,9 +152,14 @@ class MetaRun:
         if not self._folder.has_checkpoint(LAST):
             yield from self._save(LAST)
         clock = Clock(budget)
-        while not clock.is_over(learner.step):
-            with closing(self._batches(budget)) as batches:
-                yield from self._train(batches, clock, is_to_stop)
+        try:
+            while not clock.is_over(learner.step):
+                with closing(self._batches(budget)) as batches:
+                    yield from self._train(batches, clock, is_to_stop)
+        except InputError:
+            # A clip cannot be read; the steps until now are kept.
+            yield from self._save(LAST)
+            raise
         if clock.is_stopped:
             yield from self._save(LAST)
             yield Stopped(learner.step)

@@ -63,11 +63,13 @@ class RunFolder:
             is_new: Whether no run may be here yet.
 
         Raises:
-            UsageError: The folder holds a run already.
+            UsageError: The folder holds a run already, or is none.
             WorkspaceError: It cannot be written, or another process trains in it.
         """
         if not self._is_writer:
             return
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file", hint="give the folder of a run with -o")
         path = self.path / OPTIONS
         if is_new and path.exists():
             raise UsageError(

@@ -98,9 +98,9 @@ def _file_of(name_or_path: str | Path) -> Path:
         return shipped_weight(str(name_or_path))
     if path.is_file():
         return path
-    is_path = path.suffix or len(path.parts) > 1
-    fact = f"there are no weights at {path}" if is_path else f"no weights {str(path)!r} are shipped"
-    raise InputError(fact, hint=_others(None))
+    raise InputError(
+        f"there are no weights at {path}, and none of that name are shipped", hint=_others(None)
+    )
 
 
 def _others(preset: str | None) -> str:
