@@ -116,6 +116,28 @@ def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
     assert np.abs(drawn[1].astype(int) - crops[0]).max() <= 1
 
 
+def test_a_frame_is_held_back_only_as_the_crop_that_serves_it_folds(
+    asleep: DrawingNetworks,
+) -> None:
+    crops = np.concatenate([noise()] * 2)
+    frontal, turned = posed(0), posed(20)
+    turning = posed(*np.linspace(12, 25, 20), *np.linspace(25, 45, 20))
+    wanted = np.concatenate([np.repeat(frontal, 40, 0), turning])
+    alone = generator_of(asleep, crops[:1], frontal)
+    both = generator_of(asleep, crops, np.concatenate([frontal, turned]))
+    settled = both.settle(wanted)
+    chosen = both.choose(settled)
+    np.testing.assert_array_equal(chosen, np.repeat([0, 1], 40))
+    np.testing.assert_array_equal(chosen, both.choose(wanted))
+    moved = np.abs(settled - wanted).max(axis=(1, 2))
+    # What the turned crop can show is shown, although the frontal one would fold.
+    assert moved[:50].max() < 1e-6
+    assert np.abs(alone.settle(wanted) - wanted)[50].max() > 0.5
+    assert moved[-1] > 0.5
+    for source, draft in enumerate(both._drafts):
+        assert draft.fold_shares(settled[chosen == source]).max() == 0
+
+
 def test_the_paper_preset_draws_at_the_crops_size(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "paper.safetensors", SMALL_PAPER)
     networks = load_networks(path, "paper", CPU)

@@ -45,7 +45,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     generator: GeneratorName = "warp"
     motion: Motion = "relative"
     pose: float = 1.0

@@ -85,8 +85,22 @@ class NeuralGenerator:
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
-        """Bring a whole video's landmarks ``[T, 70, 2]`` within what the draft can show."""
-        return self._drafts[0].settle(points, cuts) if self._drafts else amid_eyes(points)
+        """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
+
+        Each frame is held back as the crop that serves it folds, towards that crop, so that it
+        is still the nearest afterwards.
+        """
+        settled = amid_eyes(points)
+        if not self._drafts or len(points) == 0:
+            return settled
+        chosen = self.choose(points, cuts)
+        edges = [*cuts, *(np.flatnonzero(np.diff(chosen)) + 1).tolist()]
+        for source in np.unique(chosen):
+            served = np.flatnonzero(chosen == source)
+            # Where its frames are not each other's neighbours, holding back begins anew.
+            own_edges = np.unique(np.searchsorted(served, edges)).tolist()
+            settled[served] = self._drafts[source].settle(points[served], own_edges)
+        return settled
 
     def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
         """Choose the source crop of every frame of a whole video, ``[T]``."""
