@@ -326,6 +326,10 @@ def test_a_folder_of_other_things_is_not_written_to(one_video: Path, tmp_path: P
     (tmp_path / "bare").mkdir()
     with pytest.raises(InputError, match="no video"):
         made(tmp_path / "bare", tmp_path / "set")
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkspaceError, match="cannot be made") as caught:
+        made(one_video, tmp_path / "file" / "set")
+    assert caught.value.hint == "give another folder with -o"
 
 
 def test_two_runs_do_not_write_one_dataset(one_video: Path, tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def prepare(job: PrepareJob) -> Iterator[StageEvent]:
         with disk_errors_explained(job.dataset), _owned(job.dataset):
             yield from _run(job, identities)
     except WorkspaceError as error:
-        if "another run" in error.fact:
+        # Of a disk that refuses: here is no workspace to choose another place for.
+        if "--workspace" not in error.hint:
             raise
         raise WorkspaceError(error.fact, hint=f"free or allow some space, {_GO_ON}") from error
 
