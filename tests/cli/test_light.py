@@ -41,6 +41,7 @@ def loaded(folder: Path, *arguments: str) -> tuple[int, list[str]]:
         ("reenact", "--help"),
         ("workspace", "--help"),
         ("prepare", "--help"),
+        ("evaluate", "--help"),
         ("weights", "ls"),
     ],
 )

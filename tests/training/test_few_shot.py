@@ -15,10 +15,10 @@ from thvideo.training.few_shot import (
     FineTuning,
     PersonalNetworks,
     embedding_of,
-    personal_start,
     train_step,
 )
 from thvideo.training.few_shot_data import LIGHT, Pairs
+from thvideo.training.few_shot_start import personal_start
 from thvideo.training.few_shot_watch import Point, StoppingRule, _Probe
 from thvideo.training.losses import Judges, LossWeights
 from thvideo.training.meta_options import without_adversary

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from thvideo.cli import doctor, metatrain, prepare, reenact, stage_commands, weights, workspace
+from thvideo.cli import (
+    doctor,
+    evaluate,
+    metatrain,
+    prepare,
+    reenact,
+    stage_commands,
+    weights,
+    workspace,
+)
 from thvideo.cli.console import say
 from thvideo.cli.options import show_help
 
@@ -53,6 +62,7 @@ app.command("finetune", rich_help_panel=_STAGES)(stage_commands.finetune)
 app.command("composite", rich_help_panel=_STAGES)(reenact.composite)
 app.command("prepare", rich_help_panel=_TRAINING)(prepare.prepare_command)
 app.command("metatrain", rich_help_panel=_TRAINING)(metatrain.metatrain)
+app.command("evaluate", rich_help_panel=_TRAINING)(evaluate.evaluate)
 app.add_typer(workspace.app, name="workspace", rich_help_panel=_CARE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_CARE)
 app.command("doctor", rich_help_panel=_CARE)(doctor.doctor)

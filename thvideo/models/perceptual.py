@@ -27,7 +27,7 @@ from thvideo.weights.pth import read_tensors
 # Activations are divided by their length over channels; this keeps silent places finite.
 _LENGTH_EPS = 1e-10
 _TRIAL_PX = 64
-_LINEAR_FILE = "lpips_squeeze_linear.pth"
+LINEAR_FILE = "lpips_squeeze_linear.pth"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ PERCEPTUAL: dict[str, PerceptualPreset] = {
         _LPIPS_LAYERS,
         _CAFFE_ROUND,
         _SQUEEZE_FILE,
-        f"{_SQUEEZE_SOURCE}, and {_LINEAR_FILE} (LPIPS v0.1) beside it",
+        f"{_SQUEEZE_SOURCE}, and {LINEAR_FILE} (LPIPS v0.1) beside it",
         has_linear=True,
     ),
     "lpips": PerceptualPreset(
@@ -188,7 +188,7 @@ def perceptual_net(name: str, path: Path) -> PerceptualNet:
         raise UsageError(f"there is no perceptual network {name!r}", hint=f"take one of {known}")
     preset = PERCEPTUAL[name]
     file = path / preset.file if path.is_dir() else path
-    linear_file = file.with_name(_LINEAR_FILE)
+    linear_file = file.with_name(LINEAR_FILE)
     for needed in (file, linear_file) if preset.has_linear else (file,):
         if not needed.is_file():
             raise InputError(f"{name} needs {needed}, which is not there", hint=preset.source)

@@ -2,18 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from thvideo.stages.base import GeneratorName, Job, Notice, Progress, StageEvent
-
-if TYPE_CHECKING:
-    from thvideo.models.presets import Networks
-    from thvideo.training.few_shot import FewShotOptions
-    from thvideo.weights.cards import Card
-
-#: Larger pictures take longer and teach little more: one picture has to be learned in 90 s on
-#: two CPU cores.
-_MOST_PX = 192
 
 
 @dataclass(frozen=True)
@@ -47,14 +38,15 @@ class Finetune:
         from thvideo.synthesis.device import choose_device, cpu_threads
         from thvideo.synthesis.identity import load_identity
         from thvideo.training.few_shot import FineTuning
+        from thvideo.training.few_shot_start import few_shot_options, meta_learned
         from thvideo.training.self_pairs import Shots
         from thvideo.weights.personal import PERSONAL, PersonalWeights, save_personal
 
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         device = choose_device(job.resources.device)
-        networks, card = _load(job, self.generator)
+        networks, card = meta_learned(job.files["weights"], self.generator)
         options = replace(
-            _options(card), steps=None if self.steps < 0 else self.steps, seed=self.seed
+            few_shot_options(card), steps=None if self.steps < 0 else self.steps, seed=self.seed
         )
         with cpu_threads(job.resources.threads):
             tuning = FineTuning(
@@ -82,29 +74,3 @@ class Finetune:
             ],
             device=str(device),
         )
-
-
-def _load(job: Job, generator: GeneratorName) -> tuple["Networks", "Card"]:
-    from thvideo.landmarks.draw import DRAW_STYLE
-    from thvideo.models.presets import options_from_card
-    from thvideo.training.few_shot import personal_start
-    from thvideo.weights.load import load_weights
-
-    parts, card = load_weights(job.files["weights"], generator, DRAW_STYLE)
-    return personal_start(parts, options_from_card(card["options"])), card
-
-
-def _options(card: "Card") -> "FewShotOptions":
-    """Return how a person is learned with the networks of a card."""
-    from thvideo.training.few_shot import FewShotOptions
-    from thvideo.training.meta_options import without_adversary
-
-    options = FewShotOptions()
-    options = replace(options, size_px=min(card["size_px"], _MOST_PX))
-    trained = card.get("training", {}).get("options", {})
-    if card.get("steps", 0) <= trained.get("adversarial_from", 0):
-        # A discriminator that took no part in meta-training judges nothing.
-        return replace(options, losses=without_adversary(options.losses))
-    # It counts as much as it did in meta-training.
-    weights = {name: trained["losses"][name] for name in ("adversarial", "feature_matching")}
-    return replace(options, losses=replace(options.losses, **weights))

@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thvideo.errors import InputError
 from thvideo.landmarks.draw import draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.perceptual import PerceptualNet
-from thvideo.models.presets import ModelOptions, Networks, build_networks
+from thvideo.models.presets import Networks
 from thvideo.models.shown import Drawn
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
 from thvideo.shapes import F32Array
 from thvideo.training.batch import Batch, as_signed
 from thvideo.training.change import EpisodeOptions
-from thvideo.training.checkpoint import load_into
 from thvideo.training.few_shot_data import LIGHT, Pairs, held_out
 from thvideo.training.few_shot_watch import Point, StoppingRule, Watch
 from thvideo.training.losses import (
@@ -273,31 +271,6 @@ class FineTuning:
 
 def _n_kept(n_shots: int) -> int:
     return -(-n_shots // _ONE_IN) if n_shots >= _MANY else 0
-
-
-def personal_start(parts: Mapping[str, Mapping[str, Tensor]], options: ModelOptions) -> Networks:
-    """Build the networks that fine-tuning starts from.
-
-    Args:
-        parts: Tensors of embedder, generator and discriminator by name. The discriminator's
-            columns of W may be missing: they are other people's.
-        options: The architecture.
-
-    Raises:
-        InputError: There is no discriminator, or tensors are those of another architecture.
-    """
-    if not parts["discriminator"]:
-        raise InputError(
-            "the weights hold no discriminator, which fine-tuning needs",
-            hint="leave out --finetune-steps, or export the run that they come from again: "
-            "thvideo weights export RUN -o FILE",
-        )
-    networks = build_networks(options, n_videos=1)
-    column = {"columns.weight": networks.discriminator.columns.weight.detach()}
-    load_into(networks.embedder, parts["embedder"], "the embedder")
-    load_into(networks.generator, parts["generator"], "the generator")
-    load_into(networks.discriminator, {**parts["discriminator"], **column}, "the discriminator")
-    return networks
 
 
 def embedding_of(embedder: Embedder | SwiftEmbedder, shots: Shots, device: torch.device) -> Tensor:

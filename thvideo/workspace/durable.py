@@ -34,10 +34,19 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: The disk refuses; a file that was there before is untouched.
     """
+    write_whole_bytes(path, text.encode())
+
+
+def write_whole_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that its name never shows a half of it.
+
+    Raises:
+        OSError: The disk refuses; a file that was there before is untouched.
+    """
     beside = path.with_name(f".tmp-{uuid.uuid4().hex[:12]}-{path.name}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

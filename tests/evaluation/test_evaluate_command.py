@@ -1,0 +1,105 @@
+"""``thvideo evaluate`` as a person types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.drawn_faces import QUICK, SMALL_SWIFT, small_options
+from thvideo.cli.boundary import main
+from thvideo.models.precision import Precision
+from thvideo.training.meta import MetaRun
+from thvideo.training.meta_options import Budget, HowToRun
+
+QUICKLY = ("--frames", 4, "--run", 4, "--limit", 2, "--threads", 1)
+
+
+def _said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main(["evaluate", *map(str, arguments)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_a_table_a_report_and_a_page(
+    drawn: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ("--data", drawn, "-o", tmp_path / "out", "--weights", tiny_weights)
+    code, out, err = _said(capsys, *files, *QUICKLY, "--shots", "1,3")
+    assert code == 0, err
+    lines = out.splitlines()
+    header = lines[0].split()
+    assert header == ["self-reenactment", "truth", "source", "warp", *("swift", "T=1"),
+                      *("swift", "T=3")]  # fmt: skip
+    ssim = next(line for line in lines if line.startswith("SSIM ↑"))
+    assert "1.000 ±0.000" in ssim
+    assert ssim.split()[5].startswith("(-0.")
+    assert lines[-1] == str(tmp_path / "out" / "report.html")
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["baseline"] == "warp"
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
+    assert [take["take"] for take in plan["takes"]] == ["p2/0", "p3/0"]
+    assert plan["takes"][0]["held_out"] == [3, 4, 5, 6]
+    assert len(plan["takes"][0]["source_frames"]) == 3
+
+
+def test_json_is_one_object_a_line(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ("--data", drawn, "-o", tmp_path / "out", "--methods", "truth,source")
+    code, out, err = _said(capsys, *files, *QUICKLY, "--json", "--baseline", "source")
+    assert code == 0, err
+    last = json.loads(out.splitlines()[-1])
+    assert last["event"] == "evaluated"
+    assert [row["row"] for row in last["tables"]["self"]] == ["truth", "source"]
+
+
+def test_a_run_of_meta_training_is_judged_from_its_folder(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    precision: Precision = "fp32"
+    how = HowToRun(torch.device("cpu"), precision, 0)
+    run = MetaRun(tmp_path / "run", small_options(drawn, **QUICK), how, SMALL_SWIFT)
+    run.begin(None)
+    list(run.run(Budget(2, 0.0)))
+    files = ("--data", drawn, "-o", tmp_path / "out", "--methods", "new,last")
+    weights = (f"new={tmp_path / 'run'}", f"last={tmp_path / 'run' / 'last'}")
+    given = [part for one in weights for part in ("--weights", one)]
+    code, out, err = _said(capsys, *files, *QUICKLY, "--shots", 1, *given, "--quiet")
+    assert (code, out) == (0, ""), err
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert [row["row"] for row in report["tables"]["self"]] == ["new T=1", "last T=1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fact"),
+    [
+        (("-o", "out"), 2, "--data is missing"),
+        (("--data", "DATA"), 2, "-o is missing"),
+        (("--data", "DATA", "-o", "out", "--shots", "one"), 2, "--shots one"),
+        (("--data", "DATA", "-o", "out", "--split", "test"), 2, "no split 'test'"),
+        (("--data", "DATA", "-o", "out", "--methods", "magic"), 2, "'magic'"),
+        (("--data", "DATA", "-o", "out", "--perceptual", "lpips"), 2, "not NAME=PATH"),
+        (("--data", "DATA", "-o", "out", "--results", "nowhere"), 2, "no folder"),
+        (("--data", "nowhere", "-o", "out"), 3, "clips.tsv cannot be read"),
+        (("--data", "DATA", "-o", "out", "--weights", "nowhere"), 3, "no weights at"),
+        (("--data", "DATA", "-o", "out", "--inception", "nowhere"), 3, "no network at"),
+        (("--data", "DATA", "-o", "out", "--pairs", "nowhere"), 3, "nowhere cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    code: int,
+    fact: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [str(drawn) if one == "DATA" else one for one in arguments]
+    found, _, err = _said(capsys, *given)
+    assert found == code, err
+    assert fact in err.splitlines()[0]
+    assert err.splitlines()[1].startswith("hint: ")

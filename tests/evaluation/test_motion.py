@@ -1,0 +1,88 @@
+"""Figures of motion, on made faces whose motion is known."""
+
+import numpy as np
+import pytest
+
+from tests.landmarks.made_faces import unit_face
+from thvideo.evaluation.motion import find_points, follows, jitter, landmark_error
+
+N_FRAMES = 24
+
+
+def _faces(*, opening: float = 0.0, side: float = 0.0, seed: int = 0) -> np.ndarray:
+    """Landmarks ``[T, 70, 2]`` of a mouth that opens and closes; a face that is drawn sideways."""
+    rng = np.random.default_rng(seed)
+    phase = np.linspace(0, 4 * np.pi, N_FRAMES)
+    points = np.repeat(unit_face()[None], N_FRAMES, axis=0)
+    lower = [*range(55, 60), *range(65, 68)]
+    points[:, lower, 1] += opening * (1 + np.sin(phase))[:, None]
+    points[:, :, 0] += side * np.cos(phase)[:, None]
+    return (points * 60 + 100 + rng.normal(0, 0.02, points.shape)).astype(np.float32)
+
+
+def test_a_mouth_that_does_the_same_follows_whatever_its_size() -> None:
+    driver = _faces(opening=0.1)
+    assert follows(driver, driver)["mouth"] == pytest.approx(1)
+    weaker = _faces(opening=0.05, seed=1) * 1.5 + 20
+    assert follows(weaker, driver)["mouth"] > 0.98
+    against = driver[::-1]
+    assert follows(against, driver)["mouth"] < -0.9
+
+
+def test_a_face_that_does_not_move_follows_nothing() -> None:
+    still = np.repeat(_faces()[:1], N_FRAMES, axis=0)
+    assert follows(still, _faces(opening=0.1))["mouth"] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_the_driver_does_not_do_is_not_judged() -> None:
+    assert "mouth" not in follows(_faces(opening=0.1), _faces())
+    assert "blink" not in follows(_faces(opening=0.1), _faces(opening=0.1))
+
+
+def test_frames_without_a_face_are_left_out() -> None:
+    driver = _faces(opening=0.1)
+    holes = driver.copy()
+    holes[3:6] = np.nan
+    assert follows(holes, driver)["mouth"] == pytest.approx(1)
+    holes[3:] = np.nan
+    assert follows(holes, driver) == {}
+    assert landmark_error(holes, driver) == 0
+
+
+def test_jitter_is_the_mean_acceleration_within_runs() -> None:
+    points = np.repeat(unit_face()[None], 6, axis=0) * 60
+    eyes = np.linalg.norm(points[0, 45] - points[0, 36])
+    even = points + np.arange(6)[:, None, None]
+    assert jitter(even, [0]) == pytest.approx(0, abs=1e-5)
+    shaken = points.copy()
+    shaken[::2, :, 0] += 1
+    assert jitter(shaken, [0]) == pytest.approx(2 / eyes, rel=1e-3)
+    jumped = points.copy()
+    jumped[3:] += 50
+    assert jitter(jumped, [0]) > 0.5
+    assert jitter(jumped, [0, 3]) == pytest.approx(0, abs=1e-5)
+    assert np.isnan(jitter(points, [0, 2, 4]))
+
+
+class _CountingTracker:
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.n_frames = 0
+
+    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+        raise AssertionError("nothing is searched for")
+
+    def landmarks(self, frames: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.n_frames += len(frames)
+        return np.repeat(_faces()[:1], len(frames), axis=0), np.ones(len(frames), np.float32)
+
+
+def test_a_copied_picture_is_tracked_once() -> None:
+    tracker = _CountingTracker()
+    frames, near = np.zeros((5, 64, 64, 3), np.uint8), np.repeat(_faces()[:1], 5, axis=0)
+    assert find_points(tracker, frames, near).shape == (5, 70, 2)
+    assert tracker.n_frames == 2  # a first look and a second
+    frames[2] = 9
+    find_points(tracker, frames, near)
+    assert tracker.n_frames == 12

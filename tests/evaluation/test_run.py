@@ -1,0 +1,255 @@
+"""The whole evaluation on drawn faces: figures, what is kept, what is left out."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from thvideo.errors import InputError, UsageError
+from thvideo.evaluation.catalogue import Catalogue
+from thvideo.evaluation.measure import Ruler
+from thvideo.evaluation.methods import Drawing, Method
+from thvideo.evaluation.protocol import ProtocolOptions
+from thvideo.evaluation.run import Evaluation, evaluate
+from thvideo.stages.base import Notice
+from thvideo.training.dataset import ClipTable, read_frames
+from thvideo.workspace.keys import DigestMemo
+
+CPU = torch.device("cpu")
+QUICK = ProtocolOptions(shots=(1, 3), n_frames=4, run_frames=4)
+DRAWING = Drawing(CPU, "fp32")
+
+
+def _methods(output: Path, weights: Path, *names: str) -> list[Method]:
+    catalogue = Catalogue(DRAWING, output)
+    catalogue.add_weights("tiny", weights)
+    return [catalogue.method(name) for name in names or ("truth", "source", "warp", "tiny")]
+
+
+def _evaluation(data: Path, output: Path, methods: list[Method], **changes: Any) -> Evaluation:
+    digests = DigestMemo(output)
+    ruler = Ruler({}, None, CPU, digests)
+    given = {"protocol": QUICK, "baseline": "warp"} | changes
+    return Evaluation(data, output, methods=methods, ruler=ruler, digests=digests, **given)
+
+
+def _run(work: Evaluation) -> tuple[dict[str, Any], list[str]]:
+    notices = [event.text for event in evaluate(work) if isinstance(event, Notice)]
+    report = json.loads((work.output / "report.json").read_text(encoding="utf-8"))
+    return report, [text for text in notices if "CSIM" not in text]
+
+
+def _figures(report: dict[str, Any], row: str, mode: str = "self") -> dict[str, Any]:
+    return next(one["figures"] for one in report["tables"][mode] if one["row"] == row)
+
+
+@pytest.fixture(scope="module")
+def done(
+    drawn: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    output = tmp_path_factory.mktemp("evaluation")
+    report, notices = _run(_evaluation(drawn, output, _methods(output, tiny_weights)))
+    assert notices == []
+    return output, report
+
+
+def test_a_row_is_a_method_and_a_number_of_source_frames(
+    done: tuple[Path, dict[str, Any]],
+) -> None:
+    _, report = done
+    rows = [row["row"] for row in report["tables"]["self"]]
+    assert rows == ["truth", "source", "warp", "tiny T=1", "tiny T=3"]
+    assert {clip["take"] for clip in report["clips"]} == {"p2/0", "p3/0", "p4/0"}
+    assert report["left_out"] == []
+
+
+def test_the_truth_is_the_rulers_floor(done: tuple[Path, dict[str, Any]]) -> None:
+    truth = _figures(done[1], "truth")
+    wanted = {"ssim": 1, "l1": 0, "region_l1": 0, "landmark_error": 0, "jitter": 0}
+    for name, value in wanted.items():
+        assert truth[name]["mean"] == pytest.approx(value, abs=1e-6), name
+    assert "psnr" not in truth
+    assert all(figure["change"] is None for figure in truth.values())
+
+
+def test_moving_the_source_is_better_than_copying_it(done: tuple[Path, dict[str, Any]]) -> None:
+    source, warp = (_figures(done[1], row) for row in ("source", "warp"))
+    assert warp["ssim"]["mean"] > source["ssim"]["mean"] + 0.02
+    assert warp["region_l1"]["mean"] < 0.9 * source["region_l1"]["mean"]
+    assert source["ssim"]["change"]["change"] == pytest.approx(
+        source["ssim"]["mean"] - warp["ssim"]["mean"]
+    )
+    assert source["l1"]["change"]["change"] == pytest.approx(
+        source["l1"]["mean"] / warp["l1"]["mean"] - 1
+    )
+    assert warp["ssim"]["n_people"] == 3
+
+
+def test_a_second_run_draws_and_measures_nothing(
+    drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]]
+) -> None:
+    output, report = done
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
+    methods = _methods(output, tiny_weights)
+    for method in methods:
+        # Frames that are kept for nobody are shown on the page; nothing else draws.
+        if method.is_kept:
+            method.draw = _refuse  # type: ignore[method-assign]
+    again, _ = _run(_evaluation(drawn, output, methods))
+    assert again == report
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")} == before
+
+
+def _refuse(*arguments: object) -> None:
+    raise AssertionError("drawn again")
+
+
+def test_other_weights_are_drawn_anew_and_nothing_else(
+    drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    from tests.synthesis.tiny_networks import TINY_SWIFT, write_tiny
+
+    output = tmp_path / "copy"
+    shutil.copytree(done[0], output)
+    before = {p.relative_to(output): p.stat().st_mtime_ns for p in output.rglob("*.npz")}
+    other = write_tiny(tmp_path / "other.safetensors", TINY_SWIFT, spread=0.02, seed=5)
+    _run(_evaluation(drawn, output, _methods(output, other)))
+    changed = {p for p, time in before.items() if (output / p).stat().st_mtime_ns != time}
+    assert {path.parts[1] for path in changed} == {"tiny-T1", "tiny-T3"}
+    assert len(changed) == len([p for p in before if "tiny" in p.parts[1]])
+
+
+def test_a_stopped_run_goes_on_where_it_was(
+    drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    stopped: Iterator[Any] = iter(
+        evaluate(_evaluation(drawn, tmp_path, _methods(tmp_path, tiny_weights)))
+    )
+    for _ in range(6):
+        next(stopped)
+    del stopped
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    assert kept
+    report, _ = _run(_evaluation(drawn, tmp_path, _methods(tmp_path, tiny_weights)))
+    assert report == done[1]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_one_damaged_clip_is_told_of_and_the_others_go_on(
+    drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    data = tmp_path / "set"
+    shutil.copytree(drawn, data)
+    clip = data / "clips" / "p3" / "0.mp4"
+    clip.write_bytes(clip.read_bytes()[:500])
+    output = tmp_path / "out"
+    report, notices = _run(_evaluation(data, output, _methods(output, tiny_weights, "warp")))
+    assert [(one["take"], one["row"]) for one in report["left_out"]] == [("p3/0", "warp")]
+    assert len(notices) == 1
+    assert "cannot be decoded" in notices[0]
+    assert _figures(report, "warp")["ssim"]["n_people"] == 2
+    for name in ("p2", "p4"):
+        (data / "clips" / name / "0.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="nothing of"):
+        _run(_evaluation(data, output, _methods(output, tiny_weights, "warp")))
+
+
+def test_a_clip_that_is_too_short_for_some_sources_is_left_out_of_that_row(
+    drawn: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    many = ProtocolOptions(shots=(1, 8), n_frames=4, run_frames=4, limit=1)
+    methods = _methods(tmp_path, tiny_weights, "tiny")
+    report, notices = _run(_evaluation(drawn, tmp_path, methods, protocol=many, baseline=None))
+    assert [one["row"] for one in report["left_out"]] == ["tiny T=8"]
+    assert "8 are wanted" in notices[0]
+    assert _figures(report, "tiny T=8") == {}
+    assert _figures(report, "tiny T=1")["ssim"]["change"] is None
+
+
+def test_finished_videos_are_judged_by_the_same_ruler(
+    drawn: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    videos, short = tmp_path / "videos", tmp_path / "short"
+    table = ClipTable(drawn)
+    rows = {table[index].clip: table[index] for index in range(len(table))}
+    for clip in ("p2/0", "p3/0"):
+        frames = read_frames(drawn, rows[clip])
+        _write_video(videos / f"{clip}.mp4", frames)
+        _write_video(short / f"{clip}.mp4", frames[3:7])  # 3 to 6 are held out
+    output = tmp_path / "out"
+    catalogue = Catalogue(DRAWING, output)
+    digests = DigestMemo(output)
+    methods = [
+        catalogue.method("warp"),
+        catalogue.finished("whole", videos, digests),
+        catalogue.finished("held-out", short, digests),
+    ]
+    report, _ = _run(_evaluation(drawn, output, methods))
+    whole, held = (_figures(report, row) for row in ("whole", "held-out"))
+    assert whole["ssim"]["mean"] > 0.9
+    assert held["ssim"]["mean"] == pytest.approx(whole["ssim"]["mean"], abs=0.01)
+    left = {(one["row"], one["take"]): one["why"] for one in report["left_out"]}
+    assert set(left) == {("whole", "p4/0"), ("held-out", "p4/0")}
+    # A shorter video says of no frame which one it stands for.
+    _write_video(videos / "p2" / "0.mp4", read_frames(drawn, rows["p2/0"])[:3])
+    report, _ = _run(_evaluation(drawn, output, methods[:2]))
+    left = {(one["row"], one["take"]): one["why"] for one in report["left_out"]}
+    assert "has 3 frames" in left["whole", "p2/0"]
+
+
+def _write_video(path: Path, frames: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, frames.shape[2:0:-1])
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def test_pairs_are_judged_by_motion_alone(drawn: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("source\tdriver\np2/0\tp3/0\np3/1\tp4/0\n", encoding="utf-8")
+    methods = _methods(tmp_path, tiny_weights, "truth", "source", "warp")
+    one = ProtocolOptions(shots=(1,), n_frames=4, run_frames=4)
+    report, _ = _run(_evaluation(drawn, tmp_path, methods, protocol=one, pairs=pairs))
+    warp, truth = (_figures(report, row, "cross") for row in ("warp", "truth"))
+    assert not {"ssim", "l1", "landmark_error"} & warp.keys()
+    assert truth["jitter"]["mean"] == 0
+    assert warp["seam"]["mean"] < 2
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Cross-reenactment" in page
+    assert "p2/0--p3-0" in page
+
+
+def test_a_fine_tuned_generator_is_another_method(
+    drawn: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    one = ProtocolOptions(shots=(1,), n_frames=2, run_frames=2, limit=1)
+    methods = _methods(tmp_path, tiny_weights, "tiny", "tiny-finetuned")
+    report, _ = _run(_evaluation(drawn, tmp_path, methods, protocol=one, baseline="tiny"))
+    tuned = _figures(report, "tiny-finetuned T=1")
+    assert tuned["ssim"]["mean"] > 0.3
+    assert tuned["ssim"]["change"] is not None
+
+
+def test_names_that_are_no_methods_are_refused(
+    drawn: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    catalogue = Catalogue(DRAWING, tmp_path)
+    with pytest.raises(UsageError, match="'paper'") as refused:
+        catalogue.method("paper")
+    assert "--weights" in refused.value.hint
+    with pytest.raises(UsageError, match="cannot be called 'warp'"):
+        catalogue.add_weights("warp", tiny_weights)
+    with pytest.raises(InputError, match="no weights at"):
+        catalogue.add_weights("other", tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="no folder"):
+        catalogue.finished("other", tmp_path / "nowhere", DigestMemo(tmp_path))
+    methods = _methods(tmp_path, tiny_weights, "warp")
+    with pytest.raises(UsageError, match="baseline 'source'"):
+        _run(_evaluation(drawn, tmp_path, methods, baseline="source"))

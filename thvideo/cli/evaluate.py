@@ -1,0 +1,180 @@
+"""``evaluate``: methods side by side on people that nobody trained on."""
+
+import json
+import re
+import time
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from thvideo.cli import options
+from thvideo.cli.console import one_line, say
+from thvideo.cli.options import FILES, Given, Opt, takes
+from thvideo.cli.render import as_json, view_of
+from thvideo.errors import ThvideoError, UsageError
+from thvideo.pipeline import events
+from thvideo.stages.base import Progress, StageEvent
+
+if TYPE_CHECKING:
+    from thvideo.evaluation.methods import Drawing, Method
+    from thvideo.evaluation.protocol import ProtocolOptions
+    from thvideo.evaluation.run import Evaluation
+    from thvideo.workspace.keys import DigestMemo
+
+_NODE, _PROTOCOL, _RULER = "evaluate", "Protocol", "Ruler"
+_METHODS = "truth,source,warp,swift"
+_CALL = "thvideo evaluate --data DATASET -o FOLDER"
+_OPTIONS = (
+    Opt("data", FILES, "Dataset of thvideo prepare.", kind=Path),
+    Opt("folder", FILES, "Folder of the report; what is drawn and measured in it is kept.",
+        ("--output", "-o"), Path),
+    Opt("methods", _PROTOCOL, "What is judged, separated by commas: truth, source (copied), warp, "
+        "swift, paper or a NAME of --weights, and NAME-finetuned.", kind=str, default=_METHODS),
+    Opt("weights", _PROTOCOL, "Weights of swift or paper: a shipped name, a file or the folder of "
+        "a run. NAME=PATH judges them as another method; repeat for more.", kind=list[str]),
+    Opt("results", _PROTOCOL, "Folder of another tool's videos, NAME.mp4 a clip: NAME=DIR or DIR; "
+        "repeat for more.", kind=list[str]),
+    Opt("split", _PROTOCOL, "Whose clips: val or train.", kind=str, default="val"),
+    Opt("shots", _PROTOCOL, "Numbers of source frames, a row each.", kind=str, default="1,8,32"),
+    Opt("frames", _PROTOCOL, "Held-out frames of a clip.", kind=int, default=32),
+    Opt("run", _PROTOCOL, "Consecutive frames in a run of these.", kind=int, default=16),
+    Opt("clips", _PROTOCOL, "Clips of each person at most.", kind=int, default=1),
+    Opt("limit", _PROTOCOL, "People at most, for a quick look; 0 takes all.", kind=int, default=0),
+    Opt("pairs", _PROTOCOL, "Table (source, driver) of clips for cross-reenactment.", kind=Path),
+    Opt("seed", _PROTOCOL, "Of the choice of source frames.", kind=int, default=0),
+    Opt("perceptual", _RULER, "NAME=PATH of a perceptual network; repeat for more.",
+        kind=list[str]),
+    Opt("inception", _RULER, "TorchScript Inception network for FID.", kind=Path),
+    Opt("baseline", _RULER, "Method that the others are compared with; none compares with none.",
+        kind=str, default="warp"),
+    *options.RESOURCES,
+    *options.LOOKS,
+)  # fmt: skip
+
+
+@takes(*_OPTIONS)
+def evaluate(given: Given) -> None:
+    """Judge methods side by side: held-out frames of people, drawn from a few others of theirs.
+
+    The extra "evaluate" of the package adds the likeness of faces, CSIM.
+    """
+    from thvideo.evaluation.methods import Drawing
+    from thvideo.evaluation.run import PAGE, REPORT
+    from thvideo.evaluation.run import evaluate as evaluated
+    from thvideo.synthesis.device import choose_device, cpu_threads
+
+    resources = given.resources()
+    started_s = time.monotonic()
+    with view_of(given) as view, cpu_threads(resources.threads):
+        device = choose_device(resources.device)
+        work = _work(given, Drawing(device, resources.precision, resources.batch_size))
+        view.show(events.RunStarted((_NODE,), (_NODE,)))
+        view.show(events.NodeStarted(_NODE, _NODE, f"{work.data} to {work.output}"))
+        happenings = cast("Generator[StageEvent, None, None]", evaluated(work))
+        try:
+            with closing(happenings):
+                for event in happenings:
+                    view.show(_as_pipeline_event(event))
+        except ThvideoError as error:
+            view.failed(error)
+            raise
+        view.show(events.NodeFinished(_NODE, "", time.monotonic() - started_s, 0))
+    report = json.loads((work.output / REPORT).read_text(encoding="utf-8"))
+    if given.flag("json"):
+        say(as_json({"event": "evaluated", "folder": work.output} | report))
+    elif not given.flag("quiet"):
+        from thvideo.cli.evaluate_table import show_report
+
+        show_report(report)
+        say(one_line(f"{work.output / PAGE}"))
+
+
+def _work(given: Given, drawing: "Drawing") -> "Evaluation":
+    """Return what was asked for.
+
+    Raises:
+        UsageError: An option is wrong or missing.
+        InputError: A file cannot be used.
+    """
+    from thvideo.evaluation.measure import Ruler
+    from thvideo.evaluation.run import Evaluation
+    from thvideo.workspace.keys import DigestMemo
+
+    typed = {name: value for name, value in given.values.items() if value not in (None, [])}
+    for name, option in (("data", "--data"), ("folder", "-o")):
+        if name not in typed:
+            raise UsageError(f"{option} is missing", hint=_CALL)
+    output = typed["folder"].expanduser()
+    digests = DigestMemo(output)
+    methods = _methods(typed, drawing, digests)
+    perceptual = dict(_named(text, "--perceptual") for text in typed.get("perceptual", ()))
+    names = [method.name for method in methods]
+    baseline = typed.get("baseline", "warp" if "warp" in names else "none")
+    return Evaluation(
+        data=typed["data"].expanduser(),
+        output=output,
+        protocol=_protocol(typed),
+        methods=methods,
+        ruler=Ruler(perceptual, typed.get("inception"), drawing.device, digests),
+        digests=digests,
+        pairs=typed.get("pairs"),
+        baseline=None if baseline == "none" else baseline,
+    )
+
+
+def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
+    from thvideo.evaluation.protocol import ProtocolOptions, check_protocol
+
+    names = {"split": "split", "frames": "n_frames", "run": "run_frames", "clips": "n_clips",
+             "limit": "limit", "seed": "seed"}  # fmt: skip
+    chosen = {field: typed[name] for name, field in names.items() if name in typed}
+    if "shots" in typed:
+        if not re.fullmatch(r"\d+(,\d+)*", typed["shots"]):
+            raise UsageError(f"--shots {typed['shots']} is not understood", hint="such as 1,8,32")
+        chosen["shots"] = tuple(dict.fromkeys(map(int, typed["shots"].split(","))))
+    if chosen.get("split", "val") not in ("train", "val"):
+        raise UsageError(f"there is no split {chosen['split']!r}", hint="--split val or train")
+    protocol = ProtocolOptions(**chosen)
+    check_protocol(protocol)
+    return protocol
+
+
+def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -> list["Method"]:
+    from thvideo.evaluation.catalogue import Catalogue
+
+    catalogue = Catalogue(drawing, typed["folder"].expanduser())
+    wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
+    for text in typed.get("weights", ()):
+        name = catalogue.add_weights(*_maybe_named(text))
+        if not any(method.startswith(name) for method in wanted):
+            wanted.append(name)
+    finished = [
+        catalogue.finished(name or path.name, path, digests)
+        for name, path in (_maybe_named(text) for text in typed.get("results", ()))
+    ]
+    methods = [*(catalogue.method(name) for name in dict.fromkeys(wanted)), *finished]
+    names = [method.name for method in methods]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"two methods are called {twice[0]!r}", hint="NAME=PATH gives a name")
+    return methods
+
+
+def _named(text: str, option: str) -> tuple[str, Path]:
+    name, path = _maybe_named(text)
+    if not name:
+        raise UsageError(f"{option} {text} is not NAME=PATH", hint=f"such as {option} lpips=FILE")
+    return name, path
+
+
+def _maybe_named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals:
+        name, path = "", text
+    return name, Path(path).expanduser()
+
+
+def _as_pipeline_event(event: StageEvent) -> events.Event:
+    if isinstance(event, Progress):
+        return events.NodeProgress(_NODE, event.done, event.total, event.unit)
+    return events.NodeNotice(_NODE, event.text)

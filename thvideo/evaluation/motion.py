@@ -1,0 +1,122 @@
+"""Figures of motion, from landmarks that one tracker has found in drawn and in true frames.
+
+The true frames themselves score 0 or 1: what the tracker gets wrong it gets wrong on both sides.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from thvideo.landmarks.expression import measure, person_shape
+from thvideo.landmarks.pose import angles_deg
+from thvideo.landmarks.schema import N_IBUG_POINTS, amid_eyes, outer_eye_distance
+from thvideo.landmarks.tracker import Tracker
+from thvideo.shapes import F32Array, F64Array, U8Array
+from thvideo.training.metrics import correlation, landmark_errors, track_near
+
+#: A driver that moves by less than this (standard deviation over the evaluated frames) is not
+#: seen to move: what is left is the tracker's noise, as videos of still faces show it. In outer
+#: eye distances, shares of an open eye, degrees, degrees and eye widths.
+LEAST_MOTION: Mapping[str, float] = {
+    "mouth": 0.02,
+    "blink": 0.1,
+    "yaw": 1.0,
+    "pitch": 1.0,
+    "gaze_x": 0.015,
+    "gaze_y": 0.015,
+}
+_FEW_FRAMES = 4
+
+
+def find_points(tracker: Tracker, frames: U8Array, near: F32Array) -> F32Array:
+    """Track the face of every frame, alone and unsmoothed, ``[T, 70, 2]``.
+
+    Args:
+        tracker: Whose landmarks to take.
+        frames: ``[T, S, S, 3]`` RGB.
+        near: ``[T, 70, 2]`` about where the face lies.
+    """
+    if (frames == frames[:1]).all() and (near == near[:1]).all():
+        # A copied picture is looked at once.
+        return np.repeat(track_near(tracker, frames[:1], near[:1]), len(frames), axis=0)
+    return track_near(tracker, frames, near)
+
+
+def motions(points: F32Array) -> dict[str, F64Array]:
+    """Measure what a face does in every frame, apart from how the person is built.
+
+    Args:
+        points: ``[T, 70, 2]`` found; unknown irises are put amid their eyes.
+
+    Returns:
+        Series ``[T]``: ``mouth`` (gap of the inner lips), ``blink`` (opening of the eyes), ``yaw``
+        and ``pitch`` (degrees), ``gaze_x`` and ``gaze_y``.
+    """
+    faces = amid_eyes(points)
+    face, pose = person_shape(faces)
+    expression, angles = measure(faces, face, pose), angles_deg(pose.rotation)
+    gaze = expression.gaze.mean(axis=1)
+    return {
+        "mouth": expression.gap.mean(axis=1),
+        "blink": expression.opening.mean(axis=1),
+        "yaw": angles[:, 0],
+        "pitch": angles[:, 1],
+        "gaze_x": gaze[:, 0],
+        "gaze_y": gaze[:, 1],
+    }
+
+
+def follows(found: F32Array, driver: F32Array) -> dict[str, float]:
+    """Correlate what a drawn face does with what the driver's does.
+
+    Args:
+        found: ``[T, 70, 2]`` tracked in drawn frames.
+        driver: ``[T, 70, 2]`` tracked in the driver's.
+
+    Returns:
+        ``mouth``, ``blink``, ``yaw``, ``pitch`` and ``gaze`` (the mean of both axes), each only
+        where the driver moves at all; 0 where the drawn face does not move with it.
+    """
+    known = np.isfinite(found[:, :N_IBUG_POINTS]).all(axis=(1, 2))
+    known &= np.isfinite(driver[:, :N_IBUG_POINTS]).all(axis=(1, 2))
+    if known.sum() < _FEW_FRAMES:
+        return {}
+    own, wanted = motions(found[known]), motions(driver[known])
+    values = {}
+    for name, least in LEAST_MOTION.items():
+        if wanted[name].std() >= least:
+            value = correlation(own[name].astype(np.float32), wanted[name].astype(np.float32))
+            # A series that does not change at all follows nothing.
+            values[name] = value if np.isfinite(value) else 0.0
+    gaze = [values.pop(name) for name in ("gaze_x", "gaze_y") if name in values]
+    return values | ({"gaze": float(np.mean(gaze))} if gaze else {})
+
+
+def landmark_error(found: F32Array, truth: F32Array) -> float:
+    """Return the mean distance of landmarks over the outer-eye distance."""
+    errors = landmark_errors(found, truth)
+    errors = errors[np.isfinite(errors)]
+    return float(errors.mean()) if len(errors) else float("nan")
+
+
+def jitter(points: F32Array, starts: Sequence[int]) -> float:
+    """Return how unsteady landmarks are: their mean acceleration, in outer-eye distances.
+
+    Args:
+        points: ``[T, 70, 2]`` tracked.
+        starts: Places at which runs of consecutive frames begin; the first is 0.
+
+    Returns:
+        A frame's mean distance from the middle of its neighbours, twice; NaN without a run of
+        three frames.
+    """
+    accelerations = []
+    for start, stop in pairwise([*starts, len(points)]):
+        run = points[start:stop, :N_IBUG_POINTS]
+        bent = run[2:] - 2 * run[1:-1] + run[:-2]
+        size = outer_eye_distance(points[start + 1 : stop - 1])
+        accelerations.append(np.linalg.norm(bent, axis=-1).mean(axis=1) / size)
+    every = np.concatenate(accelerations)
+    every = every[np.isfinite(every)]
+    return float(every.mean()) if len(every) else float("nan")

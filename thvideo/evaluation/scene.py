@@ -1,0 +1,92 @@
+"""The pixels and landmarks of a take, read when they are first needed."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from thvideo.errors import InputError
+from thvideo.evaluation.protocol import Take
+from thvideo.landmarks.adapt import adapt
+from thvideo.landmarks.schema import outer_eye_distance
+from thvideo.shapes import BoolArray, F32Array, F64Array, U8Array
+from thvideo.training.batch import region_of
+from thvideo.training.dataset import ClipRow, Labels, loss_mask, read_frames, read_labels
+from thvideo.training.self_pairs import Shots
+
+
+class Scene:
+    """What a take is drawn from and what it is held against.
+
+    Args:
+        root: The dataset's folder.
+        take: What is drawn.
+        max_shots: The most source frames that any method is given.
+    """
+
+    def __init__(self, root: Path, take: Take, max_shots: int) -> None:
+        self._root, self.take, self._max_shots = root, take, max_shots
+
+    def shots(self, n_shots: int) -> Shots:
+        """Return the first source frames of the take.
+
+        Raises:
+            InputError: The clip is damaged.
+        """
+        return self._shots.part(0, n_shots)
+
+    @property
+    def size_px(self) -> int:
+        """Side of what is drawn: the source clip's own."""
+        return self._shots.size_px
+
+    @cached_property
+    def _shots(self) -> Shots:
+        take, chosen = self.take, list(self.take.sources[: self._max_shots])
+        labels = self._source_labels
+        valid = np.repeat(labels.valid[None].astype(np.float32), len(chosen), axis=0)
+        crops = read_frames(self._root, take.source, chosen)
+        return Shots(crops, labels.points[chosen], valid)
+
+    @cached_property
+    def truth(self) -> U8Array:
+        """The driver's frames ``[T, S, S, 3]``; for self-reenactment what should be drawn."""
+        return read_frames(self._root, self.take.driver, self.take.wanted)
+
+    @cached_property
+    def driver_points(self) -> F32Array:
+        """The driver's labels in these frames ``[T, 70, 2]``."""
+        return self._driver_labels.points[list(self.take.wanted)]
+
+    @cached_property
+    def wanted(self) -> F64Array:
+        """The landmarks to draw ``[T, 70, 2]``: the clip's own, or the driver's motion adapted."""
+        if self.take.is_self:
+            return self.driver_points.astype(np.float64)
+        source = self._source_labels.points[self.take.sources[0]].astype(np.float64)
+        return adapt(self._driver_labels.points, source)[list(self.take.wanted)]
+
+    @cached_property
+    def mask(self) -> BoolArray:
+        """Pixels that count ``[S, S]``: of the picture itself, and of no inset."""
+        return loss_mask(self.take.source, self._source_labels, self.size_px)
+
+    @cached_property
+    def regions(self) -> U8Array:
+        """Mouth and eyes of the true frames ``[T, S, S]``, 255 inside."""
+        return np.stack([region_of(points, self.size_px) for points in self.driver_points])
+
+    @cached_property
+    def _source_labels(self) -> Labels:
+        return _labels(self._root, self.take.source)
+
+    @cached_property
+    def _driver_labels(self) -> Labels:
+        return self._source_labels if self.take.is_self else _labels(self._root, self.take.driver)
+
+
+def _labels(root: Path, row: ClipRow) -> Labels:
+    labels = read_labels(root, row)
+    if not (outer_eye_distance(labels.points) > 1).all():
+        raise InputError(f"{row.clip} has frames without a face", hint="leave it out of clips.tsv")
+    return labels
