@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.synthesis.tiny_networks import TINY_SWIFT, write_tiny
-from tests.training.drawn_faces import write_drawn_faces
+from tests.synthesis.tiny_networks import write_tiny
+from tests.training.drawn_faces import SMALL_SWIFT, write_drawn_faces
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,4 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a tiny swift generator."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    return write_tiny(path, TINY_SWIFT, spread=0.02)
+    return write_tiny(path, SMALL_SWIFT, spread=0.02)

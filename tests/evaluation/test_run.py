@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.synthesis.tiny_networks import write_tiny
+from tests.training.drawn_faces import SMALL_SWIFT
 from thvideo.errors import InputError, UsageError
 from thvideo.evaluation.catalogue import Catalogue
 from thvideo.evaluation.measure import Ruler
@@ -113,12 +115,10 @@ def _refuse(*arguments: object) -> None:
 def test_other_weights_are_drawn_anew_and_nothing_else(
     drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    from tests.synthesis.tiny_networks import TINY_SWIFT, write_tiny
-
     output = tmp_path / "copy"
     shutil.copytree(done[0], output)
     before = {p.relative_to(output): p.stat().st_mtime_ns for p in output.rglob("*.npz")}
-    other = write_tiny(tmp_path / "other.safetensors", TINY_SWIFT, spread=0.02, seed=5)
+    other = write_tiny(tmp_path / "other.safetensors", SMALL_SWIFT, spread=0.02, seed=5)
     _run(_evaluation(drawn, output, _methods(output, other)))
     changed = {p for p, time in before.items() if (output / p).stat().st_mtime_ns != time}
     assert {path.parts[1] for path in changed} == {"tiny-T1", "tiny-T3"}
