@@ -223,7 +223,8 @@ class FineTuned(Learned):
         )
         for _ in tuning.run():
             pass
-        personal = PersonalWeights(tuning.personal.generator, tuning.personal.adain, {})
+        said = {name: card[name] for name in ("preset", "options", "draw_style")}
+        personal = PersonalWeights(tuning.personal.generator, tuning.personal.adain, said)
         own = load_networks(self._weights, preset, self._drawing.device)
         with tempfile.TemporaryDirectory(prefix="thvideo-") as folder:
             save_personal(Path(folder) / PERSONAL, personal)
