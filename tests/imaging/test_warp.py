@@ -8,11 +8,9 @@ from scipy.interpolate import RBFInterpolator
 from thvideo.imaging.warp import (
     evaluate_spline,
     fold_share,
-    sample,
     solve_spline,
     spline_flow,
     upsample_flow,
-    warp,
 )
 
 
@@ -58,30 +56,6 @@ def test_points_that_are_not_finite_are_refused_before_the_solve(bad: float) -> 
     values[1, 3, 0] = bad
     with pytest.raises(ValueError, match="not finite"):
         solve_spline(centres, values)
-
-
-def test_no_flow_gives_the_image_back() -> None:
-    image = torch.rand(1, 3, 64, 64)
-    torch.testing.assert_close(
-        warp(image, torch.zeros(2, 64, 64, 2))[1], image[0], atol=1e-5, rtol=0
-    )
-
-
-def test_flow_of_whole_pixels_shifts_the_image_and_repeats_its_edge() -> None:
-    image = torch.rand(1, 3, 64, 64)
-    flow = torch.zeros(1, 64, 64, 2)
-    flow[..., 0] = 5
-    shifted = warp(image, flow)[0]
-    torch.testing.assert_close(shifted[:, :, :-5], image[0, :, :, 5:], atol=1e-4, rtol=0)
-    torch.testing.assert_close(
-        shifted[:, :, -5:], image[0, :, :, -1:].expand(-1, -1, 5), atol=1e-4, rtol=0
-    )
-
-
-def test_samples_lie_at_pixel_centres() -> None:
-    image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    at = torch.tensor([[[[2.0, 1.0], [0.5, 0.0]]]])
-    torch.testing.assert_close(sample(image, at).flatten(), torch.tensor([6.0, 0.5]))
 
 
 def test_upsampled_flow_keeps_corners_and_lines() -> None:

@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from tests.landmarks.made_faces import face_at
-from thvideo.imaging.warp import coarse_grid
+from thvideo.imaging.warp import pixel_grid
 from thvideo.landmarks.adapt import MAX_TURN_DEG
 from thvideo.landmarks.plausible import Motions, moved_faces
 from thvideo.landmarks.pose import angles_deg, fit_pose
@@ -46,8 +45,8 @@ def test_unknown_irises_are_put_amid_the_eyes() -> None:
 def draft_alone(batch: Batch) -> Drawn:
     """A generator that leaves drafts as they are."""
     shown = batch.shown()
-    nowhere = torch.zeros(len(batch.video), 9, 9, 2)
-    return Drawn(shown.draft, shown.draft, coarse_grid(nowhere, SIZE_PX))
+    resting = pixel_grid(9, SIZE_PX, shown.draft) * (2 / (SIZE_PX - 1)) - 1
+    return Drawn(shown.draft, shown.draft, resting.expand(len(batch.video), -1, -1, -1))
 
 
 def test_a_deformed_picture_shows_its_face_where_its_points_say() -> None:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from thvideo.draft.openings import Frame, Lids, between
-from thvideo.imaging.warp import sample
+from thvideo.draft.openings import Edges, Frame, Lids, between, lids_at
+from thvideo.imaging.lookup import sample
+from thvideo.shapes import F32Array
 
 #: How far above and below a moving lid the skin gives way, in half eye widths.
 _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
@@ -28,24 +29,25 @@ _NO_HEIGHT = 0.02
 _IRIS_HALF = 0.40
 
 
-def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
+def draw_eye(image: F32Array, frame: Frame, edges: Edges, lids: Lids, shift: Tensor) -> Tensor:
     """Draw an eye's patch: skin that slides, and the eyeball behind it.
 
     Args:
-        image: ``[1, 3, S, S]`` the source crop.
+        image: ``[1, S, S, 4]`` the source crop.
         frame: The eye's coordinates.
-        lids: Its edges over the patch.
+        edges: Its edges.
+        lids: The same over the patch.
         shift: ``[B, 2]`` how far the iris goes, x and y.
 
     Returns:
         ``[B, 3, H, W]``.
     """
     x, y = lids.x, lids.y
-    height, new_height = lids.lower - lids.upper, lids.new_lower - lids.new_upper
-    opening = (new_height + _NO_HEIGHT) / (height + _NO_HEIGHT)
-    closed = (1 - opening).clamp(0, 1)
+    opening = _opening(lids)
+    closing = (opening < 1)[:, None]
     skin = _slid_skin(image, frame, lids)
-    skin = skin + (closed > 0)[:, None] * (_lid_skin(image, frame, lids, closed) - skin)
+    if closing.any():
+        skin = torch.where(closing, _lid_skin(image, frame, edges, lids), skin)
 
     # A closing lid covers the eyeball, which stays; an eye opened wider than the picture's is
     # stretched with it.
@@ -53,7 +55,7 @@ def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
     with_lids = lids.lower + (y - lids.new_lower) / opening.clamp_min(1)
     ball_y = with_lids + stays * (y - with_lids)
     ball_y = ball_y - shift[:, 1, None, None] * (1 - x * x).clamp_min(0)
-    rim = 0.08 * height
+    rim = 0.08 * (lids.lower - lids.upper)
     ball_y = torch.where(
         shift[:, 1, None, None].abs() > 1e-4,
         torch.minimum(
@@ -62,13 +64,19 @@ def draw_eye(image: Tensor, frame: Frame, lids: Lids, shift: Tensor) -> Tensor:
         ),
         ball_y,
     )
-    ball = sample(image, frame.to_pixels(_shifted(x, shift[:, 0]), ball_y))
+    ball = sample(image, *frame.to_pixels(_shifted(x, shift[:, 0]), ball_y))
     cover = between(y, lids.new_upper, lids.new_lower, frame.half_px)
     cover = cover * (x.abs() < 1)
     return skin + cover[:, None] * (ball - skin)
 
 
-def _slid_skin(image: Tensor, frame: Frame, lids: Lids) -> Tensor:
+def _opening(lids: Lids) -> Tensor:
+    """Return the new height of the eye over the picture's ``[B, H, W]``."""
+    height, new_height = lids.lower - lids.upper, lids.new_lower - lids.new_upper
+    return (new_height + _NO_HEIGHT) / (height + _NO_HEIGHT)
+
+
+def _slid_skin(image: F32Array, frame: Frame, lids: Lids) -> Tensor:
     """Move the skin along with the lids of an eye that opens wider than the picture's."""
     x, y = lids.x, lids.y
     move_up = (lids.upper - lids.new_upper).clamp_min(0)
@@ -78,46 +86,69 @@ def _slid_skin(image: Tensor, frame: Frame, lids: Lids) -> Tensor:
     # Inside the opening the skin layer only fills half-covered pixels: it stops at the edge.
     skin_up = torch.where(above < 0, lids.upper, y + move_up * _fade(above))
     skin_low = torch.where(below < 0, lids.lower, y + move_low * _fade(below))
-    upper_skin = sample(image, frame.to_pixels(x, skin_up))
-    lower_skin = sample(image, frame.to_pixels(x, skin_low))
+    upper_skin = sample(image, *frame.to_pixels(x, skin_up))
+    lower_skin = sample(image, *frame.to_pixels(x, skin_low))
     middle = (lids.new_upper + lids.new_lower) / 2
     is_lower = ((y - middle) * frame.half_px + 0.5).clamp(0, 1)[:, None]
     return upper_skin + is_lower * (lower_skin - upper_skin)
 
 
-def _lid_skin(image: Tensor, frame: Frame, lids: Lids, closed: Tensor) -> Tensor:
+def _lid_skin(image: F32Array, frame: Frame, edges: Edges, lids: Lids) -> Tensor:
     """Grow a lid over a closing eye, from the colours above and below it.
 
     Skin that slid down instead would bring the shadow under the brow along.
     """
     x, y = lids.x, lids.y
-    height = (lids.lower - lids.upper).clamp_min(0)
-    ripe = (3 * closed).clamp(0, 1)
-    margin = ripe * (_LID_MARGIN * height + _NO_HEIGHT)
+    closed, ripe, margin = _growth(lids)
     top, bottom = lids.upper - margin, lids.lower + margin
     share = ((y - top) / (bottom - top).clamp_min(1e-3)).clamp(0, 1)
-    above, below = (_around(image, frame, x, line) for line in (top, bottom))
+    above, below, cheek = _colours_beside(image, frame, edges, x)
     grown = above + (share * share * (3 - 2 * share))[:, None] * (below - above)
-    cheek = _around(image, frame, x, lids.lower + _CHEEK * height + _NO_HEIGHT)
     lit = _LID_LIGHT * closed * (1 - _fade(1.5 * share))
     grown = grown + lit[:, None] * (cheek - grown).clamp_min(0)
-    lash = sample(image, frame.to_pixels(x, lids.upper))
+    lash = sample(image, *frame.to_pixels(x, lids.upper))
     line = torch.exp(-(((y - lids.new_upper) / _LASH_HALF) ** 2)) * ripe * _LASH
     grown = grown + line[:, None] * (torch.minimum(lash, grown) - grown)
-    still = sample(image, frame.to_pixels(x, y))
+    still = sample(image, *frame.to_pixels(x, y))
     ramp = (0.5 * margin).clamp_min(1e-3)
     inside = _fade(1 - (y - top) / ramp) * _fade(1 - (bottom - y) / ramp) * (x.abs() < 1)
     return still + inside[:, None] * (grown - still)
 
 
-def _around(image: Tensor, frame: Frame, x: Tensor, y: Tensor) -> Tensor:
+def _growth(lids: Lids) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how closed the eye is, how grown its lid, and where its colours come from."""
+    closed = (1 - _opening(lids)).clamp(0, 1)
+    ripe = (3 * closed).clamp(0, 1)
+    height = (lids.lower - lids.upper).clamp_min(0)
+    return closed, ripe, ripe * (_LID_MARGIN * height + _NO_HEIGHT)
+
+
+def _colours_beside(
+    image: F32Array, frame: Frame, edges: Edges, x: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the colours above a closing lid, below it and of the cheek at x, ``[B, 3, H, W]``.
+
+    They change along the eye only: a line of each is made, and looked up.
+    """
+    n_places = 4 * round(frame.half_px) + 1
+    line = torch.linspace(-1, 1, n_places).expand(len(x), 1, -1)
+    lids = lids_at(edges, line, torch.zeros_like(line))
+    _, _, margin = _growth(lids)
+    height = (lids.lower - lids.upper).clamp_min(0)
+    cheek = lids.lower + _CHEEK * height + _NO_HEIGHT
+    rows = torch.cat([lids.upper - margin, lids.lower + margin, cheek], dim=1)  # [B, 3, N]
+    lines = _around(image, frame, line.expand(-1, 3, -1), rows)
+    tables = torch.nn.functional.pad(lines, (0, 0, 0, 0, 0, 1)).permute(0, 2, 3, 1).contiguous()
+    place = (x + 1) * ((n_places - 1) / 2)
+    above, below, light = (sample(tables.numpy(), place, torch.full_like(x, k)) for k in range(3))
+    return above, below, light
+
+
+def _around(image: F32Array, frame: Frame, x: Tensor, y: Tensor) -> Tensor:
     """Average the picture around a line, so that a lash or a crease makes no streak."""
     spots = [(dx, dy) for dx in (-0.3, -0.15, 0.0, 0.15, 0.3) for dy in (-0.06, 0.06)]
-    total = sum(
-        (sample(image, frame.to_pixels((x + dx).clamp(-1, 1), y + dy)) for dx, dy in spots),
-        start=torch.zeros((), device=image.device),
-    )
-    return total / len(spots)
+    seen = [sample(image, *frame.to_pixels((x + dx).clamp(-1, 1), y + dy)) for dx, dy in spots]
+    return torch.stack(seen).mean(dim=0)
 
 
 def _shifted(x: Tensor, shift: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from thvideo.draft.openings import OPENINGS, Frame, Lids, Opening, along, between, edge_curve
-from thvideo.imaging.warp import sample
+from thvideo.imaging.lookup import sample
+from thvideo.shapes import F32Array
 
 #: Lips are at least this thick, in half mouth widths, so that they never vanish.
 _LEAST_LIP = 0.03
@@ -27,16 +28,16 @@ class MouthColours:
     teeth: Tensor
 
 
-def mouth_colours(image: Tensor, source: Tensor) -> MouthColours:
+def mouth_colours(image: F32Array, source: Tensor) -> MouthColours:
     """Take the colours inside the mouth from the picture's own lips, skin and darkest tones.
 
     A painting keeps its palette, a statue its stone and a black-and-white picture its greys.
 
     Args:
-        image: ``[1, 3, S, S]`` in 0..255.
+        image: ``[1, S, S, 4]`` in 0..255.
         source: ``[70, 2]`` landmarks in pixels.
     """
-    size = image.shape[-1]
+    size = image.shape[1]
     outer, inner = source[48:60], source[60:68]
     ring = torch.cat(
         [
@@ -44,18 +45,20 @@ def mouth_colours(image: Tensor, source: Tensor) -> MouthColours:
             (outer[[11, 10, 9, 8, 7]] + inner[[0, 7, 6, 5, 4]]) / 2,
         ]
     )
-    lips = sample(image, ring[None, None])[0, :, 0].mean(dim=1)
+    lips = sample(image, *ring[None, None].unbind(dim=-1)).mean(dim=(0, 2, 3))
     low, high = source[:68].amin(dim=0), source[:68].amax(dim=0)
     x0, y0 = (int(v) for v in low.clamp(0, size - 2))
     x1, y1 = (int(v) for v in high.clamp(1, size - 1))
-    face = image[0, :, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].flatten(1)
+    pixels = image[0, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1), :3]
+    face = torch.from_numpy(pixels.reshape(-1, 3)).T.contiguous()
     light = face.mean(dim=0)
     thinned = light[:: max(1, len(light) // 100_000)]
     darkest = face[:, light <= torch.quantile(thinned, 0.02)].mean(dim=1)
     dark = torch.minimum(darkest, 0.45 * lips)
     # Teeth are the picture's own light, less coloured than its skin, and no lamp: in the shade of
     # the lips they are about as bright as the skin is on the whole.
-    cheeks = sample(image, _between(source[[1, 15]], source[[28, 33]])[None])[0].flatten(1)
+    places = _between(source[[1, 15]], source[[28, 33]])[None]
+    cheeks = sample(image, *places.unbind(dim=-1))[0].flatten(1)
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
     white = 0.2 * brightest.mean() + 0.8 * brightest
@@ -120,11 +123,11 @@ def mouth_at(
     return Mouth(upper, lower, edge, stretch[:, None, None].clamp_min(0.5), colours)
 
 
-def draw_mouth(image: Tensor, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
+def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
     """Draw a mouth's patch: lips that part, the upper teeth if the picture shows them, shadow.
 
     Args:
-        image: ``[1, 3, S, S]`` the source crop in 0..255.
+        image: ``[1, S, S, 4]`` the source crop in 0..255.
         frame: The mouth's coordinates.
         lids: The inner lips over the patch.
         mouth: What else there is to know.
@@ -142,8 +145,8 @@ def draw_mouth(image: Tensor, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
     outside = (y < top) | (y > bottom) | (x.abs() >= 1)
     upper_y = torch.where(outside, y, torch.minimum(up, lids.upper))
     lower_y = torch.where(outside, y, torch.maximum(low, lids.lower))
-    upper_lip = sample(image, frame.to_pixels(x, upper_y))
-    lower_lip = sample(image, frame.to_pixels(x, lower_y))
+    upper_lip = sample(image, *frame.to_pixels(x, upper_y))
+    lower_lip = sample(image, *frame.to_pixels(x, lower_y))
     is_lower = ((y - (new_upper + new_lower) / 2) * frame.half_px + 0.5).clamp(0, 1)[:, None]
     lips = upper_lip + is_lower * (lower_lip - upper_lip)
 
@@ -152,7 +155,7 @@ def draw_mouth(image: Tensor, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
     shown = ((lids.lower - inner_y) * frame.half_px + 1).clamp(0, 1)
     # A closed mouth's line is lip, not what lies behind.
     shown = shown * ((lids.lower - lids.upper) * frame.half_px - 1).clamp(0, 1)
-    teeth = sample(image, frame.to_pixels(x, torch.minimum(inner_y, lids.lower)))
+    teeth = sample(image, *frame.to_pixels(x, torch.minimum(inner_y, lids.lower)))
     depth = ((y - new_upper) / (new_lower - new_upper).clamp_min(1e-3)).clamp(0, 1)
     top_colour, bottom_colour, tooth = (
         colour[None, :, None, None]

@@ -63,15 +63,18 @@ class Frame:
 
     def to_local(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return x and y of points ``[..., 2]`` in pixels."""
-        offset = (points - self.middle) / self.half_px
-        x = offset[..., 0] * self.axis[0] + offset[..., 1] * self.axis[1]
-        y = offset[..., 1] * self.axis[0] - offset[..., 0] * self.axis[1]
+        offset_x, offset_y = ((points - self.middle) / self.half_px).unbind(dim=-1)
+        x = offset_x * self.axis[0] + offset_y * self.axis[1]
+        y = offset_y * self.axis[0] - offset_x * self.axis[1]
         return x, y
 
-    def to_pixels(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return points ``[..., 2]`` in pixels."""
-        across = torch.stack([-self.axis[1], self.axis[0]])
-        return self.middle + self.half_px * (x[..., None] * self.axis + y[..., None] * across)
+    def to_pixels(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x and y in pixels."""
+        along_x, along_y = self.half_px * self.axis
+        return (
+            self.middle[0] + along_x * x - along_y * y,
+            self.middle[1] + along_y * x + along_x * y,
+        )
 
 
 def frame_of(points: Tensor, opening: Opening) -> Frame:
@@ -100,13 +103,43 @@ def edge_curve(frame: Frame, points: Tensor) -> Tensor:
 
 def along(coefficients: Tensor, x: Tensor) -> Tensor:
     """Evaluate curves ``[B, K]`` at x ``[B, H, W]``."""
-    basis = _basis(x, coefficients.shape[-1])
-    return (basis * coefficients[:, None, None]).sum(dim=-1)
+    *lower, last = coefficients[:, None, None].unbind(dim=-1)
+    value = last
+    for coefficient in reversed(lower):
+        value = coefficient + value * x
+    return (1 - x * x).clamp_min(0) * value
 
 
 #: Layers end this far above and below an opening, in half its width: there they show the same as
 #: the warp. A patch that serves many frames reaches further, over what other openings have drawn.
 REACH = 1.3
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Curves of an opening's upper and lower edge in the source ``[1, K]``, and new ``[B, K]``."""
+
+    upper: Tensor
+    lower: Tensor
+    new_upper: Tensor
+    new_lower: Tensor
+
+
+def edges_of(opening: Opening, frame: Frame, source: Tensor, unposed: Tensor) -> Edges:
+    """Fit an opening's edges.
+
+    Args:
+        opening: Which opening.
+        frame: Its coordinates.
+        source: ``[70, 2]`` the source's landmarks.
+        unposed: ``[B, 70, 2]`` the adapted landmarks with the head's motion taken away.
+    """
+    return Edges(
+        edge_curve(frame, source[None, list(opening.upper)]),
+        edge_curve(frame, source[None, list(opening.lower)]),
+        edge_curve(frame, unposed[:, list(opening.upper)]),
+        edge_curve(frame, unposed[:, list(opening.lower)]),
+    )
 
 
 @dataclass(frozen=True)
@@ -124,23 +157,10 @@ class Lids:
     new_lower: Tensor
 
 
-def lids_at(
-    opening: Opening, frame: Frame, source: Tensor, unposed: Tensor, positions: Tensor
-) -> Lids:
-    """Evaluate an opening's edges over a patch.
-
-    Args:
-        opening: Which opening.
-        frame: Its coordinates.
-        source: ``[70, 2]`` the source's landmarks.
-        unposed: ``[B, 70, 2]`` the adapted landmarks with the head's motion taken away.
-        positions: ``[B, H, W, 2]`` where the head's warp fetches every pixel of the patch.
-    """
-    x, y = frame.to_local(positions)
-    upper = along(edge_curve(frame, source[None, list(opening.upper)]), x)
-    lower = along(edge_curve(frame, source[None, list(opening.lower)]), x)
-    new_upper = along(edge_curve(frame, unposed[:, list(opening.upper)]), x)
-    new_lower = along(edge_curve(frame, unposed[:, list(opening.lower)]), x)
+def lids_at(edges: Edges, x: Tensor, y: Tensor) -> Lids:
+    """Evaluate an opening's edges at places ``[B, H, W]`` in its coordinates."""
+    upper, lower = along(edges.upper, x), along(edges.lower, x)
+    new_upper, new_lower = along(edges.new_upper, x), along(edges.new_lower, x)
     lower = torch.maximum(lower, upper)
     # Edges that crossed meet where they would have met.
     meeting = (new_upper + new_lower) / 2

@@ -14,13 +14,22 @@ from torch import Tensor
 
 from thvideo.draft.eye import draw_eye
 from thvideo.draft.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
-from thvideo.draft.openings import OPENINGS, REACH, Frame, Opening, change_of, frame_of, lids_at
+from thvideo.draft.openings import (
+    OPENINGS,
+    REACH,
+    Frame,
+    Opening,
+    change_of,
+    edges_of,
+    frame_of,
+    lids_at,
+)
+from thvideo.imaging.lookup import four_channels, look_up, three_channels
 from thvideo.imaging.warp import (
     Spline,
-    coarse_grid,
     evaluate_spline,
-    fetch,
     fold_share,
+    pixel_grid,
     solve_spline,
     spline_flow,
     upsample_flow,
@@ -78,7 +87,7 @@ class WarpGenerator:
     Args:
         crops: ``[K, S, S, 3]`` RGB, best first; the first is drawn.
         landmarks: ``[K, 70, 2]`` in pixels of the crops.
-        device: Where to compute.
+        device: Where splines are solved and flows are given; pixels are drawn by the processor.
 
     Raises:
         ValueError: Shapes do not fit or landmarks are not finite.
@@ -102,9 +111,9 @@ class WarpGenerator:
         self._freedom = np.concatenate(
             [np.ones(len(SPLINE_POINTS)), head_inside(head, self.size_px), np.zeros(n_border)]
         )
-        image = torch.from_numpy(np.ascontiguousarray(crops[0])).to(device, torch.float32)
-        self._image = image.permute(2, 0, 1)[None].contiguous()
-        self._points = torch.from_numpy(source).to(device, torch.float32)
+        self._picture = four_channels(crops[0])
+        self._image = self._picture[None].astype(np.float32)
+        self._points = torch.from_numpy(source).float()
         self._frames = [frame_of(self._points, opening) for opening in OPENINGS]
         self._colours = mouth_colours(self._image, self._points)
         self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
@@ -172,18 +181,17 @@ class WarpGenerator:
             pose = fit_pose(points, self.face)
             spline = self._spline(points, pose)
             coarse = _calm_rim(spline_flow(spline, self.size_px, self._n_steps))
-            # In the sampler's own units from the coarse grid on: one pass less over every pixel.
-            grid = upsample_flow(coarse_grid(coarse, self.size_px), self.size_px)
-            frames = fetch(self._image, grid)
+            place = coarse + pixel_grid(self._n_steps, self.size_px, coarse)
+            places = upsample_flow(place, self.size_px).cpu().permute(0, 3, 1, 2)  # [B, 2, S, S]
+            frames = [look_up(self._picture, *frame) for frame in places.numpy()]
             # The teeth sit in the skull: they keep the place that the resting lip gives them.
             skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
             marks = np.concatenate([points, project(skull, pose)], axis=1)
             targets = torch.from_numpy(marks).to(self.device, torch.float32)
-            unposed = targets + evaluate_spline(spline, targets)
+            unposed = (targets + evaluate_spline(spline, targets)).cpu()
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
-                self._draw(frames, opening, frame, targets, unposed, grid)
-            rounded = frames.add_(0.5).clamp_(0, 255).to(torch.uint8)
-            drawn: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+                self._draw(frames, opening, frame, targets.cpu(), unposed, places)
+        drawn = np.stack([three_channels(frame) for frame in frames])
         return Draft(drawn, coarse * (2.0 / (self.size_px - 1)))
 
     def fold_shares(self, points: F64Array) -> F64Array:
@@ -237,35 +245,40 @@ class WarpGenerator:
 
     def _draw(
         self,
-        frames: Tensor,
+        frames: list[U8Array],
         opening: Opening,
         frame: Frame,
         targets: Tensor,
         unposed: Tensor,
-        grid: Tensor,
+        places: Tensor,
     ) -> None:
-        """Draw one opening into the frames ``[B, 3, S, S]``, in place."""
+        """Draw one opening into the frames ``B`` times ``[S, S, 4]``, in place."""
         around = [*opening.corners, *opening.upper, *opening.lower, *opening.outer_upper]
-        places = targets[:, [*around, *opening.outer_lower]]
+        spots = targets[:, [*around, *opening.outer_lower]]
         reach = (REACH if opening.kind == "eye" else 0.4) * frame.half_px
-        low = (places.amin(dim=(0, 1)) - reach).floor().clamp(0, self.size_px - 1).int().tolist()
-        high = (places.amax(dim=(0, 1)) + reach).ceil().clamp(1, self.size_px).int().tolist()
-        rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            return
-        positions = (grid[:, rows, columns] + 1) * ((self.size_px - 1) / 2)
-        lids = lids_at(opening, frame, self._points, unposed, positions)
+        low = (spots.amin(dim=1) - reach).floor().clamp(0, self.size_px - 1).int()
+        high = (spots.amax(dim=1) + reach).ceil().clamp(1, self.size_px).int()
+        # Patches of one size, each where its own frame has the opening.
+        width, height = (high - low).amax(dim=0).clamp(1, self.size_px).tolist()
+        corners = torch.minimum(low, self.size_px - torch.tensor([width, height]))
+        boxes = [(slice(y, y + height), slice(x, x + width)) for x, y in corners.tolist()]
+        fetched = [place[:, *box] for place, box in zip(places, boxes, strict=True)]
+        lids_of = edges_of(opening, frame, self._points, unposed)
+        lids = lids_at(lids_of, *frame.to_local(torch.stack(fetched).permute(0, 2, 3, 1)))
         if opening.iris is not None:
             x, y = frame.to_local(unposed[:, opening.iris])
             own_x, own_y = frame.to_local(self._points[opening.iris])
             shift = torch.stack([x - own_x, y - own_y], dim=-1)
-            patch = draw_eye(self._image, frame, lids, shift)
+            patch = draw_eye(self._image, frame, lids_of, lids, shift)
             change = change_of(lids, frame, shift)
         else:
             mouth = mouth_at(frame, self._points, targets, unposed[:, 70:], lids, self._colours)
             patch = draw_mouth(self._image, frame, lids, mouth)
             change = change_of(lids, frame)
-        frames[:, :, rows, columns] += change * (patch - frames[:, :, rows, columns])
+        layers = torch.cat([patch, change], dim=1).permute(0, 2, 3, 1).numpy()
+        for pixels, box, layer in zip(frames, boxes, layers, strict=True):
+            seen = pixels[*box, :3]
+            seen[...] = seen + layer[..., 3:] * (layer[..., :3] - seen) + 0.5
 
 
 def _calm_rim(flow: Tensor) -> Tensor:

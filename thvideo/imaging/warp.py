@@ -134,33 +134,10 @@ def spline_flow(spline: Spline, size_px: int, n_steps: int) -> Tensor:
 
 def upsample_flow(flow: Tensor, size_px: int) -> Tensor:
     """Interpolate a coarse flow ``[B, n, n, 2]`` to every pixel, ``[B, S, S, 2]``."""
-    planes = flow.permute(0, 3, 1, 2)
+    # Planes that lie together: of two channels that lie side by side torch makes hard work.
+    planes = flow.permute(0, 3, 1, 2).contiguous()
     fine = F.interpolate(planes, (size_px, size_px), mode="bilinear", align_corners=True)
     return fine.permute(0, 2, 3, 1)
-
-
-def coarse_grid(flow: Tensor, size_px: int) -> Tensor:
-    """Turn a coarse flow into where it points, in ``grid_sample``'s -1..1: ``[B, n, n, 2]``."""
-    return (flow + pixel_grid(flow.shape[1], size_px, flow)) * (2.0 / (size_px - 1)) - 1.0
-
-
-def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Fetch every pixel from where the flow points.
-
-    Args:
-        image: ``[B, C, S, S]``, or ``[1, C, S, S]`` for all.
-        flow: ``[B, H, W, 2]`` displacements in pixels; H and W are S.
-
-    Returns:
-        ``[B, C, H, W]``; beyond the image its edge is repeated.
-    """
-    size = image.shape[-1]
-    return sample(image, flow + pixel_grid(size, size, flow))
-
-
-def sample(image: Tensor, positions: Tensor) -> Tensor:
-    """Fetch an image ``[1 | B, C, S, S]`` at positions ``[B, H, W, 2]`` in pixels."""
-    return fetch(image, positions * (2.0 / (image.shape[-1] - 1)) - 1.0)
 
 
 def fetch(image: Tensor, grid: Tensor) -> Tensor:

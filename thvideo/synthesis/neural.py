@@ -11,29 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from thvideo.draft.warp_generator import WarpGenerator
-from thvideo.imaging.warp import fetch, upsample_flow
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
-from thvideo.models.shown import Drawn, Shown
+from thvideo.models.shown import Shown
 from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
-from thvideo.synthesis.networks import (
-    DrawingNetworks,
-    landmark_images,
-    signed,
-    small_pictures,
-)
+from thvideo.synthesis.full_size import in_full, resized
+from thvideo.synthesis.networks import DrawingNetworks, landmark_images, signed, small_pictures
 from thvideo.synthesis.source_choice import choose_sources
-
-#: Where the correction changes a pixel by less than the first the source's detail stays whole,
-#: by more than the second none of it does; in the range -1..1 of pictures.
-_DETAIL_STAYS, _DETAIL_GONE = 0.06, 0.30
-
-#: The correction is averaged over this many pixels before it is weighed against the detail.
-_DETAIL_CELL = 5
 
 
 class SourceCrops(NamedTuple):
@@ -128,20 +115,19 @@ class NeuralGenerator:
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
             if isinstance(generator, SwiftGenerator):
-                draft, flow = self._draft(points, chosen)
-                small = small_pictures(draft, self._side)
-                shown = Shown(target_map, small, source_map, flow)
-                frames = self._in_full(draft, generator(shown, adain))
-            else:
-                nothing = target_map.new_zeros(len(points), 2, 2, 2)
-                drawn = generator(Shown(target_map, target_map, source_map, nothing), adain)
-                frames = small_pictures(drawn.image.float(), self.size_px)
+                drafts, flow = self._draft(points, chosen)
+                small = np.stack([resized(draft, self._side) for draft in drafts])
+                shown = Shown(target_map, signed(small, self.device), source_map, flow)
+                return in_full(drafts, generator(shown, adain))
+            nothing = target_map.new_zeros(len(points), 2, 2, 2)
+            drawn = generator(Shown(target_map, target_map, source_map, nothing), adain)
+            frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
 
-    def _draft(self, points: F64Array, chosen: I64Array) -> tuple[Tensor, Tensor]:
-        """Move the chosen source crops by geometry: ``[B, 3, S, S]`` in -1..1, and the flow."""
+    def _draft(self, points: F64Array, chosen: I64Array) -> tuple[U8Array, Tensor]:
+        """Move the chosen source crops by geometry: ``[B, S, S, 3]``, and the flow."""
         order = np.argsort(chosen, kind="stable")
         parts = [
             self._drafts[source].draw(points[chosen == source]) for source in np.unique(chosen)
@@ -150,25 +136,7 @@ class NeuralGenerator:
         back = np.argsort(order)
         frames = np.concatenate([part.frames for part in parts])[back]
         flow = torch.cat([part.flow for part in parts])[torch.from_numpy(back).to(self.device)]
-        return signed(frames, self.device), flow
-
-    def _in_full(self, draft: Tensor, drawn: Drawn) -> Tensor:
-        """Bring what was drawn small to the crop's own size, with the draft's own detail."""
-        assert drawn.warped is not None and drawn.flow is not None
-        if self._side == self.size_px:
-            return drawn.image.float()
-        full = fetch(draft, upsample_flow(drawn.flow.float(), self.size_px))
-        correction = drawn.image.float() - drawn.warped.float()
-        if self.size_px < self._side:
-            return full + small_pictures(correction, self.size_px)
-        size = (self.size_px, self.size_px)
-        strength = correction.abs().mean(dim=1, keepdim=True)
-        strength = functional.avg_pool2d(strength, _DETAIL_CELL, 1, _DETAIL_CELL // 2)
-        gone = ((strength - _DETAIL_STAYS) / (_DETAIL_GONE - _DETAIL_STAYS)).clamp(0, 1)
-        coarse = functional.interpolate(small_pictures(full, self._side), size, mode="bilinear")
-        # Both in one pass: the correction, and what is taken away of the fine detail.
-        raised = functional.interpolate(torch.cat([correction, gone], 1), size, mode="bilinear")
-        return full + raised[:, :3] + raised[:, 3:] * (coarse - full)
+        return frames, flow
 
 
 def feed_forward(networks: DrawingNetworks, embedding: F32Array) -> Tensor:

@@ -1,0 +1,70 @@
+"""From what the swift networks drew small to the crop's own size, with the draft's own detail.
+
+The networks' flow moves the draft once more; their correction is added on top, and where it is
+strong the draft's fine detail gives way to it. All of it is the processor's work, on bytes: what
+comes from the device is small.
+"""
+
+import cv2
+import numpy as np
+
+from thvideo.imaging.lookup import four_channels, look_up, three_channels
+from thvideo.imaging.warp import upsample_flow
+from thvideo.models.shown import Drawn
+from thvideo.shapes import F32Array, U8Array
+
+#: Where the correction changes a pixel by less than the first the source's detail stays whole,
+#: by more than the second none of it does; in the range -1..1 of pictures.
+_DETAIL_STAYS, _DETAIL_GONE = 0.06, 0.30
+
+#: The correction is averaged over this many pixels before it is weighed against the detail.
+_DETAIL_CELL = 5
+
+
+def resized(picture: U8Array, side_px: int) -> U8Array:
+    """Bring ``[S, S, 3]`` to ``[side, side, 3]``: averaged where that is smaller."""
+    if picture.shape[0] == side_px:
+        return picture
+    smooth = cv2.INTER_AREA if picture.shape[0] > side_px else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=smooth), np.uint8)
+
+
+def in_full(drafts: U8Array, drawn: Drawn) -> U8Array:
+    """Bring drawn frames to the drafts' size.
+
+    Args:
+        drafts: ``[B, S, S, 3]``.
+        drawn: The same frames as the networks drew them, ``[B, 3, s, s]``.
+
+    Returns:
+        ``[B, S, S, 3]``.
+    """
+    assert drawn.warped is not None and drawn.flow is not None
+    size_px = drafts.shape[1]
+    coarse = (drawn.flow.float().cpu() + 1) * ((size_px - 1) / 2)
+    places = upsample_flow(coarse, size_px).permute(0, 3, 1, 2).numpy()  # [B, 2, S, S]
+    corrections = (drawn.image.float() - drawn.warped.float()).permute(0, 2, 3, 1).cpu()
+    frames = np.empty_like(drafts)
+    for index, draft in enumerate(drafts):
+        full = three_channels(look_up(four_channels(draft), *places[index]))
+        frames[index] = _corrected(full, np.ascontiguousarray(corrections[index].numpy()))
+    return frames
+
+
+def _corrected(full: U8Array, correction: F32Array) -> U8Array:
+    """Add a correction ``[s, s, 3]`` in -1..1 to a picture ``[S, S, 3]``."""
+    size, side_px = full.shape[:2], len(correction)
+    if size[0] > side_px:
+        strength = cv2.blur(
+            np.abs(correction).mean(axis=2),
+            (_DETAIL_CELL, _DETAIL_CELL),
+            borderType=cv2.BORDER_CONSTANT,
+        )
+        gone = np.clip((strength - _DETAIL_STAYS) / (_DETAIL_GONE - _DETAIL_STAYS), 0, 1)
+        if gone.any():
+            gone = cv2.resize(gone, size)
+            coarse = cv2.resize(resized(full, side_px), size)
+            full = np.asarray(cv2.blendLinear(full, coarse, 1 - gone, gone), np.uint8)
+    smooth = cv2.INTER_LINEAR if size[0] > side_px else cv2.INTER_AREA
+    raised = cv2.resize(127.5 * correction, size, interpolation=smooth)
+    return np.asarray(cv2.add(full, raised, dtype=cv2.CV_8U), np.uint8)
