@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 U8Array = NDArray[np.uint8]
+I16Array = NDArray[np.int16]
 F32Array = NDArray[np.float32]
 F64Array = NDArray[np.float64]
 I64Array = NDArray[np.int64]

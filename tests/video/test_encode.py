@@ -38,9 +38,9 @@ def test_names_are_urls_that_no_option_can_hide_in() -> None:
     assert args[-2].endswith("/-rf %d:x.mp4")
 
 
-def test_the_picture_is_h264_crf_17_yuv420p_bt709_without_b_frames() -> None:
+def test_the_picture_is_h264_crf_16_yuv420p_bt709_without_b_frames() -> None:
     args = chunk_arguments(Path("c.mp4"), (64, 64), 24000, EncodeSettings())
-    assert (value(args, "-c:v"), value(args, "-crf"), value(args, "-bf")) == ("libx264", "17", "0")
+    assert (value(args, "-c:v"), value(args, "-crf"), value(args, "-bf")) == ("libx264", "16", "0")
     for option in ("-colorspace", "-color_primaries", "-color_trc"):
         assert value(args, option) == "bt709"
     graph = value(args, "-filter_complex")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from thvideo.imaging.colour import rim_offset
 from thvideo.imaging.crop import Box, Crop
-from thvideo.shapes import F32Array, U8Array, check_shape
+from thvideo.shapes import F32Array, I16Array, U8Array, check_shape
 
 # The mask rises from the crop's border to 1 over this share of the side.
 FEATHER = 0.06
@@ -60,7 +60,7 @@ class Paste:
         box: The part of the picture that is recomputed.
         picture: `[H, W, 3]` the resting picture.
         source: `[S, S, 3]` the untouched crop.
-        source_region: `[h, w, 3]` the same at the picture's pixels.
+        detail: `[h, w, 3]` the resting picture less the untouched crop at its pixels.
         mask: `[h, w]` how much of the drawn crop is seen.
         rim: `[S, S]` weight of the crop's pixels where colours must agree.
         crop_box: The region's edges in crop pixels, counted from the crop's edge.
@@ -69,7 +69,7 @@ class Paste:
     box: Box
     picture: U8Array
     source: U8Array
-    source_region: U8Array
+    detail: I16Array
     mask: F32Array
     rim: F32Array
     crop_box: Edges
@@ -178,7 +178,7 @@ def plan_paste(picture: U8Array, crop: Crop, source: U8Array, mask: F32Array) ->
     # Rounding may step over the border by a hair, which Pillow refuses.
     limited = [min(max(edge, 0.0), float(crop.size_px)) for edge in edges]
     crop_box = (limited[0], limited[1], limited[2], limited[3])
-    region = _resample(source, crop_box, box)
+    detail = cv2.subtract(picture[box.slices], _resample(source, crop_box, box), dtype=cv2.CV_16S)
     region_mask = _sample_linear(mask[..., None], crop_box, box, crop.size_px)
     # Where the mask is rising, and not the very border; a sixteenth of the pixels says enough.
     rim = np.zeros_like(mask)
@@ -187,7 +187,7 @@ def plan_paste(picture: U8Array, crop: Crop, source: U8Array, mask: F32Array) ->
         box=box,
         picture=picture,
         source=source,
-        source_region=region,
+        detail=np.asarray(detail, np.int16),
         mask=region_mask.reshape(box.height, box.width),
         rim=rim,
         crop_box=crop_box,
@@ -243,17 +243,21 @@ def _paste_one(plan: Paste, drawn: U8Array, offset: F32Array) -> U8Array:
     region = _resample(drawn, plan.crop_box, plan.box)
     if np.abs(offset).max() >= SMALLEST_OFFSET:
         region = cv2.subtract(region, (*offset.astype(float).tolist(), 0.0))
-    change = cv2.subtract(region, plan.source_region, dtype=cv2.CV_16S)
-    with_detail = cv2.add(resting, change, dtype=cv2.CV_8U)
-    difference = _neighbourhood_difference(drawn, plan.source)
-    wakes = _smoothstep(difference, WAKES_ABOVE, RESTS_BELOW)
-    moves = _smoothstep(difference, RESTS_BELOW, MOVES_ABOVE)
-    maps = _sample_linear(np.dstack([wakes, moves]), plan.crop_box, plan.box, plan.source.shape[0])
-    wakes, moves = cv2.split(maps)
+    with_detail = cv2.add(region, plan.detail, dtype=cv2.CV_8U)
+    difference = _at_map(plan, _neighbourhood_difference(drawn, plan.source))
+    size = (plan.box.width, plan.box.height)
+    wakes = cv2.resize(_smoothstep(difference, WAKES_ABOVE, RESTS_BELOW), size)
+    moves = cv2.resize(_smoothstep(difference, RESTS_BELOW, MOVES_ABOVE), size)
     # blendLinear divides by the sum of its weights, here ``wakes`` and then 1.
     moved = cv2.blendLinear(with_detail, region, wakes - moves, moves)
-    weight = wakes * plan.mask
+    weight = cv2.multiply(wakes, plan.mask)
     return np.asarray(cv2.blendLinear(resting, moved, 1 - weight, weight), dtype=np.uint8)
+
+
+def _at_map(plan: Paste, difference: F32Array) -> F32Array:
+    """Bring a map of the crop to a map of the region, as fine as it or `MAP_STEP` pixels."""
+    height, width = (max(side // MAP_STEP, min(side, len(difference))) for side in plan.mask.shape)
+    return _sample_linear(difference, plan.crop_box, Box(0, 0, width, height), plan.source.shape[0])
 
 
 def _neighbourhood_difference(drawn: U8Array, source: U8Array) -> F32Array:

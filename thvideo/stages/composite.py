@@ -46,12 +46,12 @@ class Composite:
     """
 
     name: ClassVar[str] = "composite"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     framing: Framing = "full"
     max_side: int = 1080
     container: Container = "mp4"
     audio: AudioChoice = "driver"
-    crf: int = 17
+    crf: int = 16
 
     def skip_reason(self) -> str | None:
         """Composite always has work."""

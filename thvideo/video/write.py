@@ -63,7 +63,7 @@ def encode_chunk(
 
 
 def write_crop_chunk(path: Path, frames: Iterable[U8Array], n_frames: int) -> None:
-    """Keep ``n_frames`` crops in a nearly lossless RGB mkv that ``read_frames`` reads.
+    """Keep ``n_frames`` crops in a lossless RGB mkv that ``read_frames`` reads.
 
     Args:
         path: The mkv to write.
