@@ -16,6 +16,7 @@ FULL = os.strerror(errno.ENOSPC)
         (OSError(errno.ENOSPC, FULL, "/a/file"), FULL),
         (RuntimeError(f"I/O error: {FULL} (os error 28)"), FULL),
         (RuntimeError(f'Error while serializing: I/O error: {FULL} at path "/a/.tmp"'), FULL),
+        (RuntimeError(f"{FULL} (os error 28)"), FULL),
         (KeyError("step"), "step is missing"),
         (ValueError("one\ntwo"), "one"),
         (EOFError(), "EOFError"),

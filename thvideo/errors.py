@@ -40,8 +40,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]} is missing"
     # The safetensors library wraps the system's words in its own.
-    inner = re.search(r"I/O error: (.+?)(?: \(os error \d+\)| at path .*)?$", str(error))
-    return inner[1] if inner else str(error).partition("\n")[0] or type(error).__name__
+    said = re.sub(r" \(os error \d+\)| at path .*", "", str(error).partition("\n")[0])
+    return said.rpartition("I/O error: ")[2] or type(error).__name__
 
 
 class StageError(ThvideoError):

@@ -1,6 +1,8 @@
 """Runs that go wrong: rolled back once, told, and never on another dataset's clips."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from tests.training.drawn_faces import (
     small_options,
 )
 from tests.training.small_runs import NEVER, QUIET, begun, made, of_kind
-from thvideo.errors import InputError, StageError, UsageError
+from thvideo.errors import InputError, StageError, UsageError, WorkspaceError
 from thvideo.training.learner import Learner
 from thvideo.training.meta import COLUMNS, MetaRun
 from thvideo.training.meta_events import RolledBack, Validated
@@ -186,6 +188,23 @@ def test_a_dataset_without_people_to_validate_on_is_refused_before_the_first_ste
     (data / "clips.tsv").write_text(table.replace("\tval\t", "\ttrain\t"))
     with pytest.raises(InputError, match="no val clip"):
         made(data, tmp_path / "run")
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_is_begun_again(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("thvideo.training.checkpoint.save_file", full)
+        with pytest.raises(WorkspaceError, match=os.strerror(errno.ENOSPC)):
+            list(begun(drawn, tmp_path / "run").run(Budget(steps=1, **QUIET)))
+    # What it began with, other weights perhaps, is not there to go on from.
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        made(drawn, tmp_path / "run").resume()
+    list(begun(drawn, tmp_path / "run").run(Budget(steps=1, **QUIET)))
+    made(drawn, tmp_path / "run").resume()
 
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])

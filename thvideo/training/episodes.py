@@ -57,7 +57,8 @@ class Episodes:
         if not len(rows):
             raise InputError(
                 f"{root} has no {split} clip with two frames",
-                hint="the column split of clips.tsv says which clips are for train and for val",
+                hint="two people are needed, one to train on and one to validate with: the column "
+                "split of clips.tsv says who is for which",
             )
         self.size_px, self.options, self._seed = size_px, options, seed
         self._lengths = lengths[rows]

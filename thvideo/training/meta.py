@@ -117,19 +117,21 @@ class MetaRun:
             )
         self._folder.begin(self._options, self.models)
 
-    def resume(self) -> bool:
-        """Go on from the last checkpoint; return False if there is none yet.
+    def resume(self) -> None:
+        """Go on from the last checkpoint.
 
         Raises:
-            InputError: The checkpoint is damaged, or of another architecture or dataset.
+            InputError: There is none yet, or it is damaged, or of another architecture or dataset.
             WorkspaceError: The folder cannot be written, or another process trains in it.
         """
         self._folder.begin(self._options, self.models, is_new=False)
         found = self._folder.checkpoint(LAST)
         if found is None:
-            return False
+            raise InputError(
+                f"{self._folder.path} holds no checkpoint yet",
+                hint="begin it anew: leave out --resume, and give --data",
+            )
         self._restore(*found)
-        return True
 
     def run(
         self, budget: Budget, is_to_stop: Callable[[], bool] = lambda: False

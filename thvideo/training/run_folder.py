@@ -26,6 +26,7 @@ from thvideo.models.presets import ModelOptions, options_from_card
 from thvideo.shapes import U8Array
 from thvideo.training.checkpoint import (
     Tensors,
+    checkpoint_names,
     has_checkpoint,
     read_checkpoint,
     read_weights,
@@ -70,8 +71,8 @@ class RunFolder:
             return
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file", hint="give the folder of a run with -o")
-        path = self.path / OPTIONS
-        if is_new and path.exists():
+        # Without a checkpoint there is nothing to lose, and nothing to go on from.
+        if is_new and checkpoint_names(self.path):
             raise UsageError(
                 f"{self.path} holds a run already",
                 hint="go on with --resume, or choose another folder with -o",
@@ -85,7 +86,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = self._lock or _locked(self.path)
             (self.path / _PREVIEWS).mkdir(exist_ok=True)
-            write_whole(path, json.dumps(written, indent=1, default=str) + "\n")
+            write_whole(self.path / OPTIONS, json.dumps(written, indent=1, default=str) + "\n")
         except OSError as error:
             raise WorkspaceError(
                 f"{self.path} cannot be written ({reason_of(error)})", hint="give another -o RUN"
