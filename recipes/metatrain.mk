@@ -33,7 +33,7 @@ $(if $(strip $(VIDEOS)),,$(error VIDEOS is empty: give VIDEOS=folder))
 DATASET := $(OUT)/dataset
 WEIGHTS := $(OUT)/$(NAME).safetensors
 train = $(TRAIN) metatrain --output $1 $(OPTIONS) --steps $2 \
-  $$(test -f $1/options.json && echo --resume || echo $3)
+  $$(test -f $1/last/state.json || test -f $1/last.old/state.json && echo --resume || echo $3)
 fresh = --data $(DATASET) --preset $(PRESET) $(foreach p,$(PERCEPTUAL),--perceptual $p)
 
 .PHONY: all
