@@ -70,10 +70,13 @@ def _table(figures: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any
     head = "".join(f"<th>{escape(row['row'])}</th>" for row in rows)
     lines = []
     for figure in figures:
-        cells = [_cell(figure, row["figures"].get(figure["name"])) for row in rows]
+        found = [row["figures"].get(figure["name"]) for row in rows]
+        cells = [_cell(figure, one) for one in found]
         if any(cells):
             arrow = "↑" if figure["is_higher_better"] else "↓"
-            name = f"<td>{escape(figure['title'])} {arrow}</td>"
+            n_clips = max((one.get("n_clips", 0) for one in found if one), default=0)
+            told = f" <small>{n_clips} clips</small>" if n_clips else ""
+            name = f"<td>{escape(figure['title'])} {arrow}{told}</td>"
             lines.append(f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return (
         f'<div class="wide"><table><tr><th></th>{head}</tr>\n' + "\n".join(lines) + "</table></div>"
