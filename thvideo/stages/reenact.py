@@ -45,7 +45,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     generator: GeneratorName = "warp"
     motion: Motion = "relative"
     pose: float = 1.0
