@@ -8,6 +8,7 @@ import torch
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
+from tests.evaluation.colour_features import save_colours
 from thvideo.errors import InputError
 from thvideo.evaluation.frechet import Inception, frechet_distance
 
@@ -39,20 +40,13 @@ def test_fewer_frames_than_features_are_no_trouble() -> None:
         frechet_distance(features[:1], features)
 
 
-class _Colours(nn.Module):
-    def forward(self, pictures: Tensor, return_features: bool = False) -> Tensor:
-        found = pictures.float().mean(dim=[2, 3])
-        return found if return_features else found[:, :1]
-
-
 class _Deaf(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return pictures
 
 
 def test_features_are_those_of_the_network_that_is_given(tmp_path: Path) -> None:
-    path = tmp_path / "inception.pt"
-    torch.jit.script(_Colours()).save(str(path))
+    path = save_colours(tmp_path / "inception.pt")
     frames = np.random.default_rng(0).integers(0, 255, (11, 8, 8, 3)).astype(np.uint8)
     found = Inception(path, CPU).features(frames)
     np.testing.assert_allclose(found, frames.mean(axis=(1, 2)), rtol=1e-4)

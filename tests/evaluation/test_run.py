@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.colour_features import save_colours
 from tests.synthesis.tiny_networks import write_tiny
 from tests.training.drawn_faces import SIZE_PX, SMALL_SWIFT
 from thvideo.errors import InputError, UsageError
@@ -37,7 +38,7 @@ def _methods(output: Path, weights: Path, *names: str) -> list[Method]:
 
 def _evaluation(data: Path, output: Path, methods: list[Method], **changes: Any) -> Evaluation:
     digests = DigestMemo(output)
-    ruler = Ruler({}, None, CPU, digests)
+    ruler = Ruler({}, changes.pop("inception", None), CPU, digests)
     given = {"protocol": QUICK, "baseline": "warp"} | changes
     return Evaluation(data, output, methods=methods, ruler=ruler, digests=digests, **given)
 
@@ -217,9 +218,14 @@ def test_pairs_are_judged_by_motion_alone(drawn: Path, tiny_weights: Path, tmp_p
     pairs.write_text("source\tdriver\np2/0\tp3/0\np3/1\tp4/0\n", encoding="utf-8")
     methods = _methods(tmp_path, tiny_weights, "truth", "source", "warp")
     one = ProtocolOptions(shots=(1,), n_frames=4, run_frames=4)
-    report, _ = _run(_evaluation(drawn, tmp_path, methods, protocol=one, pairs=pairs))
+    inception = save_colours(tmp_path / "inception.pt")
+    changes = {"protocol": one, "pairs": pairs, "inception": inception}
+    report, _ = _run(_evaluation(drawn, tmp_path, methods, **changes))
+    # Colours of a copied frame vary less than those of the truth.
+    assert _figures(report, "truth")["fid"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert _figures(report, "source")["fid"]["mean"] > 0.1
     warp, truth = (_figures(report, row, "cross") for row in ("warp", "truth"))
-    assert not {"ssim", "l1", "landmark_error"} & warp.keys()
+    assert not {"ssim", "l1", "landmark_error", "fid"} & warp.keys()
     assert truth["jitter"]["mean"] == 0
     assert warp["seam"]["mean"] < 2
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -50,14 +50,15 @@ class Judged:
         take: The take.
         figures: By name.
         frame_ssim: ``[T]``; None in cross-reenactment.
-        features: Of the drawn frames ``[T, C]``; None without Inception.
+        features: Of the drawn frames ``[T, C]``; None without Inception or in cross-reenactment,
+            where nobody knows the true ones.
         true_features: Of the true ones.
     """
 
     row: str
     take: Take
     figures: Mapping[str, float]
-    frame_ssim: F32Array | None
+    frame_ssim: F32Array | None = None
     features: F32Array | None = None
     true_features: F32Array | None = None
 

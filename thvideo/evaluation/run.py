@@ -145,9 +145,10 @@ class Judging:
         ruler, take = self._work.ruler, scene.take
         seen = truth if row.name == Truth.name else self._seen(scene, row)
         figures = ruler.figures(scene, seen, truth)
-        per_frame = ruler.frame_ssim(scene, seen, truth) if take.is_self else None
+        if not take.is_self:
+            return Judged(row.name, take, figures)
         features = ruler.features(seen), ruler.features(truth)
-        return Judged(row.name, take, figures, per_frame, *features)
+        return Judged(row.name, take, figures, ruler.frame_ssim(scene, seen, truth), *features)
 
     def _pictures(self, take: Take, row: str, frame: int) -> Any:
         """Return one frame ``[S, S, 3]`` of a row, and of what it is drawn from."""
