@@ -10,10 +10,9 @@ import numpy as np
 
 from thvideo.landmarks.expression import measure, person_shape
 from thvideo.landmarks.pose import angles_deg
-from thvideo.landmarks.schema import N_IBUG_POINTS, amid_eyes, outer_eye_distance
-from thvideo.landmarks.tracker import Tracker
-from thvideo.shapes import F32Array, F64Array, U8Array
-from thvideo.training.metrics import correlation, landmark_errors, track_near
+from thvideo.landmarks.schema import N_IBUG_POINTS, N_POINTS, amid_eyes, outer_eye_distance
+from thvideo.landmarks.tracker import Tracker, box_from_points
+from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 
 #: A driver that moves by less than this (standard deviation over the evaluated frames) is not
 #: seen to move: what is left is the tracker's noise, as videos of still faces show it. In outer
@@ -27,6 +26,25 @@ LEAST_MOTION: Mapping[str, float] = {
     "gaze_y": 0.015,
 }
 _FEW_FRAMES = 4
+
+
+def track_near(tracker: Tracker, frames: U8Array, points: F32Array) -> F32Array:
+    """Place landmarks on frames in which the face is about where some points lie.
+
+    No detector runs: a first look around the points, a second around what it found.
+
+    Args:
+        tracker: whose landmarks to take.
+        frames: `[T, S, S, 3]` RGB.
+        points: `[T, 70, 2]` pixels; the irises may be NaN.
+
+    Returns:
+        `[T, 70, 2]` pixels; NaN where a frame's points are unknown.
+    """
+    check_shape(points, "T 70 2", T=len(frames))
+    rough, _ = tracker.landmarks(frames, box_from_points(points))
+    fine, _ = tracker.landmarks(frames, box_from_points(rough))
+    return fine
 
 
 def find_points(tracker: Tracker, frames: U8Array, near: F32Array) -> F32Array:
@@ -67,6 +85,25 @@ def motions(points: F32Array) -> dict[str, F64Array]:
     }
 
 
+def correlation(a: F32Array, b: F32Array) -> float:
+    """Pearson's correlation of two series, such as the mouth openings of drawn and true frames.
+
+    Args:
+        a: `[T]`.
+        b: `[T]`; frames in which either is NaN are left out.
+
+    Returns:
+        -1..1; NaN with fewer than two frames, or where one of the two does not change.
+    """
+    known = np.isfinite(a) & np.isfinite(b)
+    if known.sum() < 2:
+        return float("nan")
+    x, y = (np.asarray(series[known], np.float64) for series in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / length if length > 0 else float("nan")
+
+
 def follows(found: F32Array, driver: F32Array) -> dict[str, float]:
     """Correlate what a drawn face does with what the driver's does.
 
@@ -91,6 +128,26 @@ def follows(found: F32Array, driver: F32Array) -> dict[str, float]:
             values[name] = value if np.isfinite(value) else 0.0
     gaze = [values.pop(name) for name in ("gaze_x", "gaze_y") if name in values]
     return values | ({"gaze": float(np.mean(gaze))} if gaze else {})
+
+
+def landmark_errors(found: F32Array, wanted: F32Array) -> F32Array:
+    """Mean distance of points, in outer eye distances of the wanted ones.
+
+    Args:
+        found: `[T, 70, 2]` pixels.
+        wanted: `[T, 70, 2]` pixels.
+
+    Returns:
+        `[T]`, over the points that both have; NaN where there are none.
+    """
+    check_shape(found, "T N 2", N=N_POINTS)
+    check_shape(wanted, "T N 2", T=len(found), N=N_POINTS)
+    distances = np.linalg.norm(found - wanted, axis=-1)
+    known = np.isfinite(distances)
+    n_known = known.sum(axis=1)
+    sums = np.where(known, distances, 0).sum(axis=1)
+    mean = np.divide(sums, n_known, out=np.full(len(found), np.nan), where=n_known > 0)
+    return np.asarray(mean / outer_eye_distance(wanted), np.float32)
 
 
 def landmark_error(found: F32Array, truth: F32Array) -> float:

@@ -1,17 +1,13 @@
-"""How good drawn frames are: SSIM, PSNR, landmark error, and whether the mouth follows.
+"""How near drawn pictures are to true ones: SSIM and PSNR.
 
-Shapes: B pictures, C channels, H and W height and width; T frames of S by S pixels.
+Shapes: B pictures, C channels, H and W height and width.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from thvideo.landmarks.expression import LIP_PAIRS
-from thvideo.landmarks.schema import N_POINTS, outer_eye_distance
-from thvideo.landmarks.tracker import Tracker, box_from_points
-from thvideo.shapes import F32Array, U8Array, check_shape
+from thvideo.shapes import check_shape
 
 # The window and the constants of Wang et al., "Image quality assessment" (2004).
 _WINDOW_PX, _SIGMA_PX = 11, 1.5
@@ -77,79 +73,6 @@ def psnr(a: Tensor, b: Tensor, data_range: float, mask: Tensor | None = None) ->
         check_shape(mask, "B 1 H W", B=sizes["B"], H=sizes["H"], W=sizes["W"])
         error = _mean_where(squared, (mask > 0).float())
     return 10 * torch.log10(data_range**2 / error)
-
-
-def track_near(tracker: Tracker, frames: U8Array, points: F32Array) -> F32Array:
-    """Place landmarks on frames in which the face is about where some points lie.
-
-    No detector runs: a first look around the points, a second around what it found.
-
-    Args:
-        tracker: whose landmarks to take.
-        frames: `[T, S, S, 3]` RGB.
-        points: `[T, 70, 2]` pixels; the irises may be NaN.
-
-    Returns:
-        `[T, 70, 2]` pixels; NaN where a frame's points are unknown.
-    """
-    check_shape(points, "T 70 2", T=len(frames))
-    rough, _ = tracker.landmarks(frames, box_from_points(points))
-    fine, _ = tracker.landmarks(frames, box_from_points(rough))
-    return fine
-
-
-def landmark_errors(found: F32Array, wanted: F32Array) -> F32Array:
-    """Mean distance of points, in outer eye distances of the wanted ones.
-
-    Args:
-        found: `[T, 70, 2]` pixels.
-        wanted: `[T, 70, 2]` pixels.
-
-    Returns:
-        `[T]`, over the points that both have; NaN where there are none.
-    """
-    check_shape(found, "T N 2", N=N_POINTS)
-    check_shape(wanted, "T N 2", T=len(found), N=N_POINTS)
-    distances = np.linalg.norm(found - wanted, axis=-1)
-    known = np.isfinite(distances)
-    n_known = known.sum(axis=1)
-    sums = np.where(known, distances, 0).sum(axis=1)
-    mean = np.divide(sums, n_known, out=np.full(len(found), np.nan), where=n_known > 0)
-    return np.asarray(mean / outer_eye_distance(wanted), np.float32)
-
-
-def mouth_openings(points: F32Array) -> F32Array:
-    """How far the inner lips are apart, in outer eye distances.
-
-    Args:
-        points: `[T, 70, 2]` pixels.
-
-    Returns:
-        `[T]`; NaN where a point is unknown.
-    """
-    check_shape(points, "T N 2", N=N_POINTS)
-    upper, lower = (points[:, [pair[side] for pair in LIP_PAIRS]] for side in (0, 1))
-    gaps = np.linalg.norm(lower - upper, axis=-1).mean(axis=1)
-    return np.asarray(gaps / outer_eye_distance(points), np.float32)
-
-
-def correlation(a: F32Array, b: F32Array) -> float:
-    """Pearson's correlation of two series, such as the mouth openings of drawn and true frames.
-
-    Args:
-        a: `[T]`.
-        b: `[T]`; frames in which either is NaN are left out.
-
-    Returns:
-        -1..1; NaN with fewer than two frames, or where one of the two does not change.
-    """
-    known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 2:
-        return float("nan")
-    x, y = (np.asarray(series[known], np.float64) for series in (a, b))
-    x, y = x - x.mean(), y - y.mean()
-    length = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / length if length > 0 else float("nan")
 
 
 def _blurred(pictures: Tensor) -> Tensor:
