@@ -1,6 +1,8 @@
 """The bench: everything has its turn in every round, ratios hold, and an earlier run is a bar."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import pytest
 import torch
 
 from recipes.bench import models, pipeline, rounds
-from recipes.bench.__main__ import main
+from recipes.bench.__main__ import EXAMPLES, main
 from recipes.bench.rounds import Probe, Quantity, figures_of, looped, rounds_of
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
+from thvideo.video.ffmpeg import ffmpeg_path
 
 SMALL = {"paper": SMALL_PAPER, "swift": SMALL_SWIFT}
 
@@ -134,3 +137,23 @@ def test_stages_that_draw_frames_are_counted_by_frame() -> None:
     assert readings["track-driver"][0].in_all == 10
     assert readings["embed"][1] == 3.0
     assert readings["embed"][0].unit == "run"
+
+
+def test_the_pipeline_is_timed_by_the_clock_and_by_the_processor(tmp_path: Path) -> None:
+    asked = pipeline.Asked(EXAMPLES / "painting.jpg", short_driver(tmp_path))
+    seconds, n_frames = pipeline.time_thvideo(asked, tmp_path)
+    assert n_frames == 4
+    assert seconds["reenact and composite"] == seconds["reenact"] + seconds["composite"]
+    assert seconds["until the first frame is composed"] < seconds["whole command"]
+    # More than one of its threads may run at once, but not more than there are cores.
+    cpu_s = seconds["whole command, processor time"]
+    assert 0 < cpu_s <= (os.cpu_count() or 1) * seconds["whole command"]
+    cached = seconds["the same again, cached, processor time"]
+    assert cached < cpu_s
+
+
+def short_driver(folder: Path) -> Path:
+    path = folder / "short.mp4"
+    args = ["-loglevel", "error", "-i", str(EXAMPLES / "driver.mp4"), "-frames:v", "4", "-an"]
+    subprocess.run([str(ffmpeg_path()), *args, str(path)], check=True)
+    return path

@@ -1,10 +1,16 @@
-"""Every stage of a whole command, beside ffmpeg alone on the same frames."""
+"""Every stage of a whole command, beside ffmpeg alone on the same frames.
+
+Seconds are the clock's, which another program on the machine makes longer. The processor's own
+are measured beside them: those of the command with all the programs that it runs.
+"""
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.bench.rounds import Probe, Quantity, Readings
@@ -12,26 +18,42 @@ from thvideo.video.ffmpeg import ffmpeg_path
 
 FFMPEG = "ffmpeg alone"
 
+#: Ends the names of what is counted in the processor's seconds.
+CPU = ", processor time"
+
 _WHOLE, _AGAIN = "whole command", "the same again, cached"
+_FIRST = "until the first frame is composed"
+_FRAMES = "reenact and composite"
 
 #: Work that is done once and not for each of the driver's frames.
-_ONCE = ("source", "embed", "finetune", _AGAIN)
+_ONCE = ("source", "embed", "finetune", _FIRST, _AGAIN)
 
 
-def planned(source: Path, driver: Path, device: str) -> list[Probe]:
-    """Plan ffmpeg alone and a whole command, which makes everything anew in a fresh workspace.
+@dataclass(frozen=True)
+class Asked:
+    """The command that is timed.
 
     Args:
         source: Who is shown.
         driver: Who moves.
         device: As ``--device`` has it.
+        generator: As ``--generator`` has it.
     """
+
+    source: Path
+    driver: Path
+    device: str = "cpu"
+    generator: str = "warp"
+
+
+def planned(asked: Asked) -> list[Probe]:
+    """Plan ffmpeg alone and a whole command, which makes everything anew in a fresh workspace."""
 
     def read() -> Readings:
         with tempfile.TemporaryDirectory(prefix="thvideo-bench-") as scratch:
-            encode_s = time_ffmpeg(driver, Path(scratch))
-            seconds, n_frames = time_thvideo(source, driver, device, Path(scratch))
-        return readings_of({FFMPEG: encode_s} | seconds, n_frames)
+            encode_s = time_ffmpeg(asked.driver, Path(scratch))
+            seconds, n_frames = time_thvideo(asked, Path(scratch))
+        return readings_of(encode_s | seconds, n_frames)
 
     return [Probe(read)]
 
@@ -46,27 +68,44 @@ def readings_of(seconds: dict[str, float], n_frames: int) -> Readings:
     return readings
 
 
-def time_ffmpeg(driver: Path, folder: Path) -> float:
+def time_ffmpeg(driver: Path, folder: Path) -> dict[str, float]:
     """Return the seconds that decoding and encoding the driver takes."""
     args = ["-nostdin", "-loglevel", "error", "-y", "-i", f"file:{driver}"]
     args += ["-c:v", "libx264", "-crf", "17", "-preset", "fast", "-an", str(folder / "again.mp4")]
-    started_s = time.perf_counter()
+    started_s, before_s = time.perf_counter(), _children_s()
     subprocess.run([str(ffmpeg_path()), *args], check=True)
-    return time.perf_counter() - started_s
+    return {
+        FFMPEG: time.perf_counter() - started_s,
+        FFMPEG + CPU: _children_s() - before_s,
+    }
 
 
-def time_thvideo(
-    source: Path, driver: Path, device: str, folder: Path
-) -> tuple[dict[str, float], int]:
+def time_thvideo(asked: Asked, folder: Path) -> tuple[dict[str, float], int]:
     """Return the seconds of each stage, the whole command and its second run; and the frames."""
-    command = [sys.executable, "-m", "thvideo", "reenact", "--quiet", "--source", str(source)]
-    command += ["--driver", str(driver), "-o", str(folder / "out.mp4"), "--device", device]
+    command = [sys.executable, "-m", "thvideo", "reenact", "--json", "--source", str(asked.source)]
+    command += ["--driver", str(asked.driver), "-o", str(folder / "out.mp4")]
+    command += ["--device", asked.device, "--generator", asked.generator]
     command += ["--workspace", str(folder / "workspace")]
-    seconds = {}
+    seconds: dict[str, float] = {}
     for name in (_WHOLE, _AGAIN):
-        started_s = time.perf_counter()
-        subprocess.run(command, check=True)
+        started_s, before_s = time.perf_counter(), _children_s()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None  # the pipe that was asked for
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "node_progress" and event["id"] == "composite":
+                    seconds.setdefault(_FIRST, time.perf_counter() - started_s)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
         seconds[name] = time.perf_counter() - started_s
+        seconds[name + CPU] = _children_s() - before_s
     report = json.loads((folder / "out.json").read_text())
     stages = {stage["id"]: stage["seconds"] for stage in report["stages"] if "seconds" in stage}
+    stages[_FRAMES] = stages["reenact"] + stages["composite"]
     return stages | seconds, report["times"]["n_frames"]
+
+
+def _children_s() -> float:
+    """Return the processor's seconds of all programs that were run and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

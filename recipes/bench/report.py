@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 
 from recipes.bench.peers import FOOT, PEERS
-from recipes.bench.pipeline import FFMPEG
+from recipes.bench.pipeline import CPU, FFMPEG
 from recipes.bench.rounds import Figure, Group, Quantity, Summary
 from recipes.bench.verdict import Change
 
@@ -138,7 +138,7 @@ def _table(title: str, *columns: str, foot: str | None = None) -> Table:
 def _pipeline(run: Run) -> Table:
     figures = run.of("pipeline")
     frames = max(figure.quantity.in_all for figure in figures)
-    alone = next(_in_all_s(each) for each in figures if each.quantity.name == FFMPEG)
+    alone = {each.quantity.name: _in_all_s(each) for each in figures}
     columns = ("seconds", "from, to", "frames a second", "times ffmpeg alone", "ratio")
     table = _table(f"The pipeline, {frames} frames", "", *columns)
     for figure in figures:
@@ -148,7 +148,7 @@ def _pipeline(run: Run) -> Table:
             f"{in_all_s:.2f}",
             _spread(figure.seconds, quantity.in_all),
             f"{1 / figure.seconds.median:.0f}" if quantity.unit == "frame" else "",
-            f"{in_all_s / alone:.1f}",
+            f"{in_all_s / alone[FFMPEG + CPU * quantity.name.endswith(CPU)]:.1f}",
             f"{figure.ratio.median:.3f}" if quantity.unit == "frame" else "",
         )
     return table

@@ -11,7 +11,7 @@ import torch
 
 from tests.stages.conftest import Runner, ffmpeg
 from thvideo.errors import InputError
-from thvideo.pipeline.events import Event, NodeFinished, NodeProgress, NodeReused
+from thvideo.pipeline.events import Event, NodeFinished, NodeProgress, NodeReused, RunFinished
 from thvideo.pipeline.graph import stage_graph
 from thvideo.pipeline.recipe import make_recipe
 from thvideo.pipeline.runner import run
@@ -136,8 +136,23 @@ def test_the_threads_asked_for_hold_while_torch_works_and_no_longer(
     for event in run(graph, Workspace(tmp_path), Resources(threads=before + 1)):
         if isinstance(event, NodeProgress):
             seen.setdefault(event.id, set()).add(torch.get_num_threads())
-    assert seen["track driver"] == seen["reenact"] == {before + 1}
+    assert seen["track driver"] == {before + 1}
+    # Frames are drawn side by side, with one thread for each.
+    assert 1 in seen["reenact"] <= {1, before + 1}
     assert torch.get_num_threads() == before
+
+
+def test_frames_drawn_side_by_side_are_those_drawn_one_after_the_other(
+    shared_workspace: Path, painting: Path, driver: Path
+) -> None:
+    graph = stage_graph("reenact", make_recipe({"sources": (painting,), "driver": driver}))
+    crops = []
+    for resources in (Resources(threads=1), Resources(threads=3, batch_size=7)):
+        *_, last = run(graph, Workspace(shared_workspace), resources, ("reenact",))
+        assert isinstance(last, RunFinished) and last.artifact is not None
+        [chunk] = last.artifact.glob("crops-*.mkv")
+        crops.append(frames_of(chunk).astype(np.int16))
+    assert np.abs(crops[0] - crops[1]).max() <= 1
 
 
 @pytest.mark.parametrize("extension", ["mov", "mkv", "webm", "gif"])

@@ -69,12 +69,13 @@ def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         scale: ``[B, C]``, what is added to 1.
         shift: ``[B, C]``.
     """
-    # Sums in single precision whatever the features' own: bf16 loses means of large maps.
-    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0)
-    gain = (1 + scale.float()) / (variance.sqrt() + _LEAST_DEVIATION)
-    offset = shift.float() - mean * gain
-    gain, offset = gain.to(features.dtype), offset.to(features.dtype)
-    return torch.addcmul(offset[:, :, None, None], features, gain[:, :, None, None])
+    # Sums in single precision whatever the features' own: bf16 loses means of large maps. Two
+    # plain means: torch's variance takes nine times as long where channels lie last.
+    wide = features.float()
+    centred = wide - wide.mean(dim=(2, 3), keepdim=True)
+    deviation = centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
+    gain = (1 + scale.float())[:, :, None, None] / (deviation + _LEAST_DEVIATION)
+    return torch.addcmul(shift.float()[:, :, None, None], centred, gain).to(features.dtype)
 
 
 class AdaINBlock(nn.Module):

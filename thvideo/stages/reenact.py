@@ -1,6 +1,7 @@
 """Reenact: move the source crop as the driver moves."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 Motion = Literal["relative", "absolute"]
 
 ADAPTED = "adapted.npz"
-#: Crops drawn at once unless the person says otherwise, by the kind of device: two cores gain
-#: nothing from more; where memory runs out the batch is halved.
+#: Crops that a thread draws at once unless the person says otherwise, by the kind of device: two
+#: cores gain nothing from more; where memory runs out the batch is halved.
 BATCH_FRAMES = {"cpu": 8, "mps": 8, "cuda": 48}
+
+#: Threads that draw on a processor, at most: each holds a batch of frames in memory.
+_MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Reenact:
         """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``."""
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
-        from thvideo.synthesis.device import choose_device, cpu_threads
+        from thvideo.synthesis.device import choose_device, cpu_thread_count, cpu_threads
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.write import write_crop_chunk
 
@@ -88,14 +92,17 @@ class Reenact:
             with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
                 np.savez(file, points=points, sources=sources)
             wanted = Wanted(points, sources)
-            batch_size = job.resources.batch_size or BATCH_FRAMES[device.type]
+            # Frames side by side use every core; the steps of one frame, split, would wait often.
+            n_threads = min(cpu_thread_count(), _MOST_THREADS) if device.type == "cpu" else 1
+            batch_size = job.resources.batch_size or n_threads * BATCH_FRAMES[device.type]
 
             bounds = chunk_bounds(len(points), job.resources.chunk_frames)
             # The frames are in the name: an interrupted run may have used another chunk size.
             names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
             for name, (start, stop) in zip(names, bounds, strict=True):
                 if not job.chunks.is_done(name):
-                    batches = _drawn(generator, wanted.part(slice(start, stop)), batch_size)
+                    part = wanted.part(slice(start, stop))
+                    batches = _drawn(generator, part, batch_size, n_threads)
                     with job.chunks.writing(name) as path:
                         write = partial(write_crop_chunk, path, n_frames=stop - start)
                         for done in fed(write, batches):
@@ -137,12 +144,26 @@ class Wanted(NamedTuple):
         """Return some of the frames."""
         return Wanted(self.points[frames], self.sources[frames])
 
+    def split(self, n_parts: int) -> list["Wanted"]:
+        """Return at most ``n_parts`` parts of about the same size, in order."""
+        n_parts = min(n_parts, len(self.points))
+        parts = np.array_split(np.arange(len(self.points)), n_parts)
+        return [self.part(slice(part[0], part[-1] + 1)) for part in parts]
 
-def _drawn(generator: "Generator", wanted: Wanted, batch_size: int) -> Iterator[U8Array]:
-    """Draw frames in batches that fit on the device."""
+
+def _drawn(
+    generator: "Generator", wanted: Wanted, batch_size: int, n_threads: int
+) -> Iterator[U8Array]:
+    """Draw frames in batches that fit on the device, parts of a batch side by side."""
     from thvideo.synthesis.batching import in_batches
+    from thvideo.synthesis.device import cpu_threads
 
-    for _, crops in in_batches(
-        len(wanted.points), batch_size, lambda part: generator.generate(*wanted.part(part))
-    ):
-        yield crops
+    def draw(frames: slice) -> U8Array:
+        if n_threads == 1:
+            return generator.generate(*wanted.part(frames))
+        parts = wanted.part(frames).split(n_threads)
+        return np.concatenate(list(pool.map(lambda part: generator.generate(*part), parts)))
+
+    with ThreadPoolExecutor(n_threads) as pool, cpu_threads(1 if n_threads > 1 else 0):
+        for _, crops in in_batches(len(wanted.points), batch_size, draw):
+            yield crops

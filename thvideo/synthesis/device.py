@@ -45,6 +45,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cpu_thread_count() -> int:
+    """Return how many CPU threads torch computes with."""
+    return torch.get_num_threads()
+
+
 @contextmanager
 def cpu_threads(count: int) -> Iterator[None]:
     """Let torch compute with ``count`` CPU threads inside the block; 0 leaves its own choice."""
