@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from thvideo.models.discriminator import Discriminator
+from thvideo.models.discriminator import Discriminator, haar
+from thvideo.models.presets import PRESETS
+from thvideo.training.losses import Truth, discriminator_step_loss
 
 SMALL = (8, 16, 16)
 
@@ -58,19 +60,72 @@ def test_features_come_after_each_block() -> None:
     assert [tuple(f.shape) for f in features] == shapes
 
 
-def test_unshuffled_input_halves_every_size_and_loses_no_pixel() -> None:
-    net = _small(unshuffle=2, attention_stride=4).eval()
+def test_haar_input_halves_every_size_and_loses_no_pixel() -> None:
+    net = _small(haar=True, attention_stride=4).eval()
     pictures = torch.zeros(1, 3, 32, 32)
-    assert [f.shape[-1] for f in net(pictures, pictures, torch.zeros(1, 16)).features] == [
-        8,
-        4,
-        2,
-        2,
-    ]
+    sides = [f.shape[-1] for f in net(pictures, pictures, torch.zeros(1, 16)).features]
+    assert sides == [8, 4, 2, 2]
     pictures.requires_grad_(True)
     net(pictures, torch.rand(1, 3, 32, 32), torch.ones(1, 16)).score.sum().backward()
     assert pictures.grad is not None
     assert (pictures.grad != 0).all()
+
+
+def test_haar_is_a_rotation_and_tells_a_flat_square_from_its_edges() -> None:
+    pictures = torch.rand(2, 3, 8, 6)
+    parts = haar(pictures)
+    assert parts.shape == (2, 12, 4, 3)
+    torch.testing.assert_close(parts.square().sum(), pictures.square().sum())
+    flat = haar(torch.ones(1, 1, 2, 2)).flatten()
+    assert flat.tolist() == [2, 0, 0, 0]
+    upright = haar(torch.tensor([[[[1.0, -1.0], [1.0, -1.0]]]]), detail_gain=4).flatten()
+    assert upright.tolist() == [0, 8, 0, 0]
+
+
+def test_scores_by_cell_add_up_to_the_pooled_one() -> None:
+    by_cell, pooled = _small(by_cell=True).eval(), _small().eval()
+    pictures, w = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randn(2, 16)
+    with torch.no_grad():
+        cells, whole = (net(pictures, pictures, w).score for net in (by_cell, pooled))
+    assert cells.shape == (2, 16)
+    torch.testing.assert_close(cells.sum(dim=1), whole)
+    with torch.no_grad():
+        torch.testing.assert_close(by_cell(pictures, pictures, w[:1]).score[0], cells[0])
+
+
+def test_the_gain_keeps_the_difference_of_two_pictures_from_fading() -> None:
+    """The fault this mends: each block of spectral norm let it shrink about threefold."""
+    pictures = torch.rand(8, 3, 64, 64) * 2 - 1
+    left = {}
+    for gain in (1.0, 2.0):
+        net = _small(gain=gain).eval()
+        with torch.no_grad():
+            features = net(pictures, pictures, torch.zeros(1, 16)).features
+        left[gain] = float(features[-1].std(dim=0).mean() / features[0].std(dim=0).mean())
+    assert left[1.0] < 0.1
+    assert left[2.0] > 4 * left[1.0]
+
+
+def test_the_swift_discriminator_finds_lost_detail_where_the_person_is_the_same() -> None:
+    """What drawn frames lack first: on the shipped architecture the hinge has to fall."""
+    torch.manual_seed(0)
+    net = Discriminator(4, **vars(PRESETS["swift"].discriminator))
+    learning = torch.optim.Adam(
+        [p for p in net.parameters() if p is not net.columns.weight], 2e-3, (0.5, 0.99)
+    )
+    rng = torch.Generator().manual_seed(1)
+    hinges = []
+    for _ in range(40):
+        sharp = torch.rand(4, 3, 32, 32, generator=rng) * 2 - 1
+        soft = torch.nn.functional.avg_pool2d(sharp, 3, 1, 1)
+        truth = Truth(sharp, torch.zeros_like(sharp), net.video_weights(torch.arange(4)))
+        loss = discriminator_step_loss(net, soft, truth)
+        learning.zero_grad()
+        loss.total.backward()
+        learning.step()
+        hinges.append(float(loss.total))
+    assert hinges[0] > 1.8
+    assert sum(hinges[-5:]) / 5 < 1.0
 
 
 def test_the_gradient_of_the_columns_is_sparse_and_touches_only_the_videos_seen() -> None:

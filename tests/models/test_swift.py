@@ -101,3 +101,14 @@ def test_shrinking_averages() -> None:
     torch.testing.assert_close(
         shrunk(torch.full((1, 1, 96, 96), 0.3), 64).mean(), torch.tensor(0.3)
     )
+
+
+def test_embeddings_tell_pictures_apart_from_the_start() -> None:
+    """The fault this mends: embeddings started equal to within a hundredth, and stayed so."""
+    torch.manual_seed(0)
+    embedder = SwiftEmbedder(SwiftOptions())
+    pictures = 0.5 * torch.randn(8, 3, 8, 8).clamp(-1, 1)
+    pictures = torch.nn.functional.interpolate(pictures, 128, mode="bilinear")
+    with torch.no_grad():
+        embeddings = embedder(pictures, -torch.ones(8, 3, 128, 128))
+    assert embeddings.std(dim=0).mean() > 0.2 * embeddings.abs().mean()

@@ -146,7 +146,7 @@ def test_every_option_that_makes_the_picture_is_in_a_key(recipe, workspace):
     # What is left out of the keys: files (their digests are in) and how or where to deliver.
     left_out = {"sources", "driver", "output", "workspace", "generator", "compare", "force"}
     # What only learned generators take has a test of its own.
-    left_out |= {"weights", "finetune_steps", "seed"}
+    left_out |= {"weights", "finetune_steps", "perceptual", "seed"}
     assert set(vars(recipe)) == set(changes) | left_out
 
 

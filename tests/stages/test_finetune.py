@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.models.tiny_perceptual import save_small
 from tests.stages.conftest import Runner
 from tests.stages.test_reenactment import ran
 from tests.synthesis.tiny_networks import write_tiny
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
-from thvideo.errors import InputError
+from thvideo.errors import InputError, UsageError
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.plan import plan
@@ -64,6 +65,43 @@ def test_a_person_is_learned_once_drawn_from_and_told_of(
     assert to_run(**learned(swift, 2)) == []
     assert to_run(**learned(swift, 2, seed=1)) == ["finetune", "reenact", "composite"]
     assert to_run(**learned(swift, 0)) == ["reenact", "composite"]
+
+
+def test_a_perceptual_network_is_looked_through_and_counts_as_in_meta_training(
+    reenact: Runner, swift: Path, tmp_path: Path, shared_workspace: Path
+) -> None:
+    small = save_small(tmp_path)
+    asked = learned(swift, 1, perceptual=[f"vgg19-small={small}"])
+
+    def person(**options: object) -> PersonalWeights:
+        before_it = set(shared_workspace.glob(f"artifacts/finetune/*/{PERSONAL}"))
+        reenact(tmp_path / "a.mp4", **options)
+        (path,) = set(shared_workspace.glob(f"artifacts/finetune/*/{PERSONAL}")) - before_it
+        return load_personal(path)
+
+    with_it, without = person(**asked), person(**learned(swift, 1))
+    assert any(not torch.equal(v, without.generator[k]) for k, v in with_it.generator.items())
+
+
+@pytest.mark.parametrize(
+    ("steps", "perceptual", "message"),
+    [
+        (0, "vgg19-small=a.safetensors", "nothing is fine-tuned"),
+        (-1, "vgg=a.safetensors", "cannot look through 'vgg'"),
+        (-1, "a.safetensors", "is not NAME=PATH"),
+    ],
+)
+def test_a_perceptual_network_that_cannot_serve_is_said_before_any_work(
+    swift: Path, tmp_path: Path, steps: int, perceptual: str, message: str
+) -> None:
+    files = {"sources": (tmp_path / "a.jpg",), "driver": tmp_path / "d.mp4"}
+    with pytest.raises(UsageError, match=message):
+        reenact_graph(
+            make_recipe(
+                {**files, "output": tmp_path / "a.mp4", "perceptual": [perceptual]}
+                | learned(swift, steps)
+            )
+        )
 
 
 def test_drawing_takes_the_person_s_own_generator(tmp_path: Path, swift: Path) -> None:

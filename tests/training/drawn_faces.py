@@ -29,7 +29,9 @@ SMALL_SWIFT = ModelOptions(
         flow_widths=(8, 8, 8),
         embedder_widths=(8, 8, 12, 16),
     ),
-    DiscriminatorOptions((8, 12, 16), attention_stride=None, unshuffle=2),
+    DiscriminatorOptions(
+        (8, 12, 16), attention_stride=None, haar=True, gain=2.0, by_cell=True, column_start=0.0
+    ),
 )
 SMALL_PAPER = ModelOptions(
     "paper",

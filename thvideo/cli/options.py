@@ -79,15 +79,13 @@ DRIVER_FACE = (Opt("driver_face", TRACKING, "Which face of the driver, as --face
 IDENTITY = (
     Opt("generator", SOURCE, "What draws the moving face: a warp, or learned networks."),
     Opt("weights", SOURCE, "Weights of a learned generator: a shipped name or a file.", kind=str),
-    Opt(
-        "finetune_steps",
-        SOURCE,
-        "Steps of fine-tuning; 0 does none, -1 stops by itself.",
-    ),
+    Opt("finetune_steps", SOURCE, "Steps of fine-tuning; 0 does none, -1 stops by itself."),
+    Opt("perceptual", SOURCE, "NAME=FILE of a perceptual network to fine-tune with; repeat for "
+        "more.", kind=list[str]),
     Opt("seed", SOURCE, "Of what fine-tuning draws at random."),
     Opt("size", SOURCE, "Side of the source crop in pixels, 64 to 2048."),
     Opt("shots", SOURCE, "At most so many source frames are kept, 1 to 64."),
-)
+)  # fmt: skip
 MOVING = (
     Opt("motion", MOTION, "Add the driver's motion to the source's pose, or take it over."),
     Opt("pose", MOTION, "Strength of the head's motion, 0 to 3."),

@@ -19,7 +19,10 @@ class DiscriminatorOptions:
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512)
     attention_stride: int | None = 8
-    unshuffle: int = 1
+    haar: bool = False
+    gain: float = 1.0
+    by_cell: bool = False
+    column_start: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,14 @@ PRESETS: Mapping[str, ModelOptions] = {
     "swift": ModelOptions(
         "swift",
         SwiftOptions(),
-        DiscriminatorOptions((24, 48, 96, 192, 256), attention_stride=None, unshuffle=2),
+        DiscriminatorOptions(
+            (24, 64, 256),
+            attention_stride=None,
+            haar=True,
+            gain=2.0,
+            by_cell=True,
+            column_start=0.0,
+        ),
     ),
 }
 
@@ -62,13 +72,8 @@ def build_networks(options: ModelOptions, n_videos: int) -> Networks:
         options: The architecture, one of `PRESETS` or a changed copy.
         n_videos: Number of training videos, which is the number of columns of W.
     """
-    networks, judge = options.networks, options.discriminator
-    discriminator = Discriminator(
-        n_videos,
-        judge.widths,
-        attention_stride=judge.attention_stride,
-        unshuffle=judge.unshuffle,
-    )
+    networks = options.networks
+    discriminator = Discriminator(n_videos, **vars(options.discriminator))
     if isinstance(networks, SwiftOptions):
         return Networks(SwiftEmbedder(networks), SwiftGenerator(networks), discriminator)
     embedder = Embedder(networks.embedder_widths, attention_stride=networks.down_attention_stride)

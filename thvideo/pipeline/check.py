@@ -38,6 +38,8 @@ def input_files(recipe: Recipe) -> dict[Path, str]:
         files.setdefault(recipe.face_like, "face picture")
     if isinstance(recipe.audio, Path):
         files.setdefault(recipe.audio, "sound")
+    for name, path in recipe.perceptual:
+        files.setdefault(path, f"perceptual network {name}")
     if isinstance(recipe.weights, Path):
         files.setdefault(recipe.weights, "weights")
     return files

@@ -12,7 +12,7 @@ from thvideo.stages.compare import Compare
 from thvideo.stages.composite import AudioChoice, Composite
 from thvideo.stages.embed import Embed
 from thvideo.stages.extract import Extract
-from thvideo.stages.finetune import Finetune
+from thvideo.stages.finetune import LOOKS_THROUGH, Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
 from thvideo.weights.cards import shipped_names, shipped_weight
@@ -154,7 +154,8 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
     learned = _weights_of(recipe)
     nodes.append(Node("embed", embed, embed_inputs, learned))
     finetune = Finetune(recipe.generator, recipe.finetune_steps, recipe.seed)
-    nodes.append(Node("finetune", finetune, {"identity": "embed"}, learned))
+    looked_through = _perceptual_of(recipe, finetune)
+    nodes.append(Node("finetune", finetune, {"identity": "embed"}, learned | looked_through))
     if recipe.driver is None:
         return nodes
     reenact = Reenact(
@@ -200,6 +201,21 @@ def _weights_of(recipe: Recipe) -> dict[str, Path]:
     if path.is_file() and path.stat().st_size:
         check_generator(path, recipe.generator)
     return {"weights": path}
+
+
+def _perceptual_of(recipe: Recipe, finetune: Finetune) -> dict[str, Path]:
+    """Return the files of the perceptual networks that fine-tuning looks through, by name."""
+    if recipe.perceptual and finetune.skip_reason() is not None:
+        raise UsageError(
+            "--perceptual is for fine-tuning, and nothing is fine-tuned",
+            hint="add --finetune-steps -1, or leave it out",
+        )
+    for name, _ in recipe.perceptual:
+        if name not in LOOKS_THROUGH:
+            raise UsageError(
+                f"fine-tuning cannot look through {name!r}", hint=nearest(name, LOOKS_THROUGH)
+            )
+    return dict(recipe.perceptual)
 
 
 def _track_source(recipe: Recipe, number: int, frames: str) -> Node:

@@ -34,6 +34,7 @@ class Recipe:
         generator: Which generator draws the crops.
         weights: Weights of a learned generator: a shipped name or a file; those that ship if None.
         finetune_steps: Steps of fine-tuning; 0 does none, -1 stops by itself.
+        perceptual: Names and files of perceptual networks that fine-tuning looks through.
         seed: Of what fine-tuning draws at random.
         size: Side of the source crops in pixels.
         shots: At most this many source crops are kept.
@@ -64,6 +65,7 @@ class Recipe:
     generator: GeneratorName = Embed.generator
     weights: str | Path | None = None
     finetune_steps: int = Finetune.steps
+    perceptual: tuple[tuple[str, Path], ...] = ()
     seed: int = Finetune.seed
     size: int = Embed.size_px
     shots: int = Embed.shots
@@ -90,6 +92,7 @@ class Recipe:
 _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _OPTION_NAMES = {"sources": "source"}
+_LISTS = ("sources", "perceptual", "force")
 _RANGES: dict[str, tuple[float, float]] = {
     "finetune_steps": (-1, 100_000),
     "seed": (0, 2**31 - 1),
@@ -191,10 +194,12 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
         UsageError: The value has another type, is no known choice or out of range.
     """
     kind = _without_none(_TYPES[field])
-    if field in ("sources", "force"):
+    if field in _LISTS:
         items = [value] if isinstance(value, str | Path) else value
         if not isinstance(items, list | tuple) or not all(isinstance(i, str | Path) for i in items):
             raise UsageError(f"{what} must be text or a list of text, not {value!r}")
+        if field == "perceptual":
+            return tuple(_named_file(str(item), what, folder) for item in items)
         return tuple(_path(item, folder) if field == "sources" else str(item) for item in items)
     if field == "audio":
         is_word = value in ("driver", "none")
@@ -232,6 +237,13 @@ def _text(value: Any, what: str) -> str | Path:
 
 def _path(value: str | Path, folder: Path) -> Path:
     return folder / Path(value).expanduser()
+
+
+def _named_file(text: str, what: str, folder: Path) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise UsageError(f"{what} {text} is not NAME=PATH", hint="such as vgg19=weights.pth")
+    return name, _path(path, folder)
 
 
 def _number(field: str, value: Any, what: str) -> int | float:

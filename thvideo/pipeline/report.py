@@ -119,6 +119,7 @@ def _file(extracted: Manifest) -> dict[str, Any]:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     values = {name: value for name, value in vars(recipe).items() if name not in _NOT_SETTINGS}
+    values["perceptual"] = {name: str(path) for name, path in recipe.perceptual}
     return {
         name: str(value) if isinstance(value, Path) else value for name, value in values.items()
     }

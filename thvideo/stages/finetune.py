@@ -6,12 +6,16 @@ from typing import ClassVar
 
 from thvideo.stages.base import GeneratorName, Job, Notice, Progress, StageEvent
 
+#: Perceptual networks whose weight among the losses is known.
+LOOKS_THROUGH = ("vgg19", "vggface", "vgg19-small")
+
 
 @dataclass(frozen=True)
 class Finetune:
     """Fine-tune the generator on the source crops.
 
-    Inputs: ``identity`` (embed). Files: ``weights``.
+    Inputs: ``identity`` (embed). Files: ``weights``; of each perceptual network of
+    ``LOOKS_THROUGH`` that there is, under its name.
 
     Args:
         generator: Which generator is fine-tuned; ``warp`` has no weights, so nothing is done.
@@ -35,6 +39,7 @@ class Finetune:
         """Make ``personal.safetensors``."""
         import torch
 
+        from thvideo.models.perceptual import perceptual_net
         from thvideo.synthesis.device import choose_device, cpu_threads
         from thvideo.synthesis.identity import load_identity
         from thvideo.training.few_shot import FineTuning
@@ -45,15 +50,19 @@ class Finetune:
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         device = choose_device(job.resources.device)
         networks, card = meta_learned(job.files["weights"], self.generator)
-        options = replace(
-            few_shot_options(card), steps=None if self.steps < 0 else self.steps, seed=self.seed
-        )
+        perceptual = {
+            name: perceptual_net(name, path).to(device)
+            for name, path in job.files.items()
+            if name in LOOKS_THROUGH
+        }
+        options = few_shot_options(card, tuple(perceptual))
+        options = replace(options, steps=None if self.steps < 0 else self.steps, seed=self.seed)
         with cpu_threads(job.resources.threads):
             tuning = FineTuning(
                 networks,
                 Shots(identity.crops, identity.landmarks, identity.valid),
                 options,
-                perceptual={},
+                perceptual=perceptual,
                 embedding=torch.from_numpy(identity.embedding),
                 device=device,
             )

@@ -1,6 +1,6 @@
 """What fine-tuning starts from: the networks of a weights file, and how they are trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.presets import ModelOptions, Networks, build_networks, options_from_card
 from thvideo.training.checkpoint import load_into
 from thvideo.training.few_shot import FewShotOptions
+from thvideo.training.losses import LOSS_WEIGHTS
 from thvideo.training.meta_options import without_adversary
 from thvideo.weights.cards import Card
 from thvideo.weights.load import load_weights
@@ -18,6 +19,8 @@ from thvideo.weights.load import load_weights
 #: Larger pictures take longer and teach little more: one picture has to be learned in 90 s on
 #: two CPU cores.
 _MOST_PX = 192
+
+_CONTENT = dict(LOSS_WEIGHTS["v2"].content + LOSS_WEIGHTS["swift"].content)
 
 
 def meta_learned(weights: Path, preset: str) -> tuple[Networks, Card]:
@@ -59,14 +62,22 @@ def personal_start(parts: Mapping[str, Mapping[str, Tensor]], options: ModelOpti
     return networks
 
 
-def few_shot_options(card: Card) -> FewShotOptions:
-    """Return how a person is learned with the networks of a card."""
+def few_shot_options(card: Card, perceptual: Sequence[str] = ()) -> FewShotOptions:
+    """Return how a person is learned with the networks of a card.
+
+    Args:
+        card: The weights' own; each loss counts as much as it did in their training.
+        perceptual: Names of perceptual networks at hand; one that the weights were trained
+            without counts as the presets say.
+    """
     options = FewShotOptions()
     options = replace(options, size_px=min(card["size_px"], _MOST_PX))
     trained = card.get("training", {}).get("options", {})
+    known = _CONTENT | dict(trained.get("losses", {}).get("content", ()))
+    content = tuple((name, known[name]) for name in perceptual)
+    options = replace(options, losses=replace(options.losses, content=content))
     if card.get("steps", 0) <= trained.get("adversarial_from", 0):
         # A discriminator that took no part in meta-training judges nothing.
         return replace(options, losses=without_adversary(options.losses))
-    # It counts as much as it did in meta-training.
     weights = {name: trained["losses"][name] for name in ("adversarial", "feature_matching")}
     return replace(options, losses=replace(options.losses, **weights))

@@ -48,7 +48,13 @@ LOSS_WEIGHTS: Mapping[str, LossWeights] = {
     "v1": LossWeights(content=(("vgg19", 1e-2), ("vggface", 2e-3)), matching=80.0),
     "v2": LossWeights(content=(("vgg19", 1.5e-1), ("vggface", 2.5e-2)), matching=10.0),
     "swift": LossWeights(
-        content=(("vgg19-small", 0.3),), matching=1.0, l1=10.0, region=10.0, warp=5.0
+        content=(("vgg19-small", 1.0),),
+        adversarial=0.5,
+        feature_matching=2.0,
+        matching=0.3,
+        l1=10.0,
+        region=10.0,
+        warp=5.0,
     ),
 }
 
