@@ -115,7 +115,7 @@ def test_the_plan_names_the_option(recipe, workspace):
     steps = {step.node.id: step for step in plan(reenact_graph(changed), workspace)}
     assert steps["track driver"].reason == "smooth: 1 -> 0.5"
     assert steps["reenact"].reason == "because embed and track driver run"
-    assert steps["finetune"].reason == "the warp generator has no weights to fine-tune"
+    assert steps["finetune"].reason == "--finetune-steps 0 takes the generator as it is"
 
 
 def test_every_option_that_makes_the_picture_is_in_a_key(recipe, workspace):

@@ -38,7 +38,7 @@ class Embed:
 
     name: ClassVar[str] = "embed"
     version: ClassVar[int] = 3
-    generator: GeneratorName = "warp"
+    generator: GeneratorName = "swift"
     size_px: int = 512
     shots: int = 8
 

@@ -25,7 +25,7 @@ class Finetune:
 
     name: ClassVar[str] = "finetune"
     version: ClassVar[int] = 3
-    generator: GeneratorName = "warp"
+    generator: GeneratorName = "swift"
     steps: int = 0
     seed: int = 0
 

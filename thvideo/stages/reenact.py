@@ -50,7 +50,7 @@ class Reenact:
 
     name: ClassVar[str] = "reenact"
     version: ClassVar[int] = 6
-    generator: GeneratorName = "warp"
+    generator: GeneratorName = "swift"
     motion: Motion = "relative"
     pose: float = 1.0
     mouth: float = 1.0
