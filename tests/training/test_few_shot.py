@@ -18,8 +18,9 @@ from thvideo.training.few_shot import (
     train_step,
 )
 from thvideo.training.few_shot_data import LIGHT, Pairs
+from thvideo.training.few_shot_probe import Probe
 from thvideo.training.few_shot_start import personal_start
-from thvideo.training.few_shot_watch import Point, StoppingRule, _Probe
+from thvideo.training.few_shot_watch import Point, StoppingRule
 from thvideo.training.losses import Judges, LossWeights
 from thvideo.training.meta_options import without_adversary
 from thvideo.training.self_pairs import Deformed, Shots
@@ -104,13 +105,25 @@ def test_the_judge_has_no_gradient_from_drawing_nor_the_drawer_from_judging() ->
 
 def test_one_picture_teaches_to_draw_it_from_deformed_ones() -> None:
     rule = StoppingRule(least_kept=0.0, patience=9)
-    fine = tuning(options=replace(PIXELS, max_steps=30, batch_size=2, lr=5e-3, rule=rule))
+    options = replace(PIXELS, max_steps=30, batch_size=2, lr=5e-3, rule=rule, expression=0.0)
+    fine = tuning(options=options)
     points = list(fine.run())
     assert points[0].step == 0
     assert points[0].kept == pytest.approx(1.0)
     best = rule.best(points)
     assert points[best].distance < 0.96 * points[0].distance
     assert fine.personal.step == points[best].step > 0
+
+
+def test_what_moving_lips_and_lids_change_is_held() -> None:
+    def kept(expression: float) -> list[float]:
+        options = replace(PIXELS, steps=20, batch_size=2, lr=5e-3, expression=expression)
+        fine = tuning(options=options)
+        return [value for point in fine.run() for value in (point.mouth, point.eyes)][2:]
+
+    strayed, held = (max(abs(1 - value) for value in kept(weight)) for weight in (0.0, 100.0))
+    assert strayed > 0.05
+    assert held < 0.5 * strayed
 
 
 def test_several_pictures_are_drawn_from_each_other_and_from_themselves() -> None:
@@ -238,5 +251,5 @@ def test_there_is_no_matching_loss() -> None:
 def test_an_answer_too_faint_to_see_is_not_held_against_a_generator() -> None:
     black, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
     for strength, kept in ((1e-5, 1.0), (1.0, 0.0)):
-        probe = _Probe(None, None, white, torch.full((1, 3, 8, 8), strength))  # type: ignore[arg-type]
+        probe = Probe(None, None, white, torch.full((1, 3, 8, 8), strength))  # type: ignore[arg-type]
         assert probe.kept(lambda _: black) == pytest.approx(kept, abs=0.1)

@@ -21,6 +21,7 @@ from thvideo.shapes import F32Array
 from thvideo.training.batch import Batch, as_signed
 from thvideo.training.change import EpisodeOptions
 from thvideo.training.few_shot_data import LIGHT, Pairs, held_out
+from thvideo.training.few_shot_probe import eyes_probe, mouth_probe
 from thvideo.training.few_shot_watch import Point, StoppingRule, Watch
 from thvideo.training.losses import (
     Judges,
@@ -33,6 +34,10 @@ from thvideo.training.self_pairs import Deformed, Shots, asked, deformed
 
 #: Of the discriminator, W and w_0 stay behind: w' takes their place.
 _OF_ALL_PEOPLE = ("columns.weight", "w_0")
+
+#: Pairs of each kind that hold expressions, how far their heads turn (a standard deviation), and
+#: how far their lips part, in outer eye distances.
+_N_HELD, _YAW_DEG, _GAPS = 8, 6.0, (0.08, 0.32)
 
 #: With fewer shots all are trained on; of as many or more, one in four measures.
 _MANY, _ONE_IN = 3, 4
@@ -52,6 +57,7 @@ class FewShotOptions:
         lr_d: Learning rate of discriminator and ``w'``.
         betas: Adam's.
         losses: How much each loss counts; there is no matching loss.
+        expression: How much it counts that moving lips and lids change what they did before.
         pairs: How pairs are changed.
         n_batches: Different batches; after these they come again.
         n_deformed: Deformed sources that are made, over all shots.
@@ -69,6 +75,7 @@ class FewShotOptions:
     lr_d: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.99)
     losses: LossWeights = field(default_factory=lambda: LossWeights(l1=10.0, region=10.0, warp=5.0))
+    expression: float = 20.0
     pairs: EpisodeOptions = LIGHT
     n_batches: int = 24
     n_deformed: int = 48
@@ -141,16 +148,27 @@ class PersonalNetworks:
 
 
 def train_step(
-    networks: PersonalNetworks, batch: Batch, losses: LossWeights, judges: Judges
+    networks: PersonalNetworks,
+    batch: Batch,
+    losses: LossWeights,
+    judges: Judges,
+    held: Tensor | float = 0.0,
 ) -> dict[str, float]:
     """Do one step: generator and ``psi'``, then discriminator and ``w'``.
+
+    Args:
+        networks: What learns.
+        batch: Pairs.
+        losses: How much each loss counts.
+        judges: The discriminator and the perceptual networks that the losses name.
+        held: A loss of the generator beside these, such as of expression.
 
     Returns:
         The losses' terms.
     """
     truth, drawn = networks.truth(batch), networks.draw(batch)
     loss = generator_step_loss(drawn, None, truth, losses, judges)
-    _update(networks.drawing, loss.total)
+    _update(networks.drawing, loss.total + held)
     terms = loss.terms
     if losses.adversarial or losses.feature_matching:
         judged = discriminator_step_loss(networks.discriminator, drawn.image, truth)
@@ -217,7 +235,16 @@ class FineTuning:
             return asked(small, 0, faces, with_drafts=self._with_drafts).to(device)
 
         measure = next(iter(perceptual.values()), None)
-        self.watch = Watch(self.held_out, small.landmarks[0], ask, self._image, measure)
+        face = small.landmarks[0]
+        self.watch = Watch(self.held_out, face, ask, self._image, measure)
+        # Other motions than those that are measured.
+        rng = np.random.default_rng([options.seed, 2**31 + 1])
+        yaws, gaps = rng.normal(0, _YAW_DEG, _N_HELD), rng.uniform(*_GAPS, _N_HELD)
+        with torch.no_grad():
+            self._expression = (
+                mouth_probe(face, yaws, gaps, ask, self._image),
+                eyes_probe(face, yaws, ask, self._image),
+            )
         self.curve: list[Point] = []
         self.personal = self._networks.learned(0)
 
@@ -231,7 +258,8 @@ class FineTuning:
         yield self._measure(0)
         for step in range(1, n_steps + 1):
             batch = self._batch(step).to(self._device)
-            train_step(self._networks, batch, options.losses, self._judges)
+            held = options.expression * self._expression[step % 2].lost(self._image, step // 2)
+            train_step(self._networks, batch, options.losses, self._judges, held)
             if step % options.measure_every and step != n_steps:
                 continue
             yield self._measure(step)

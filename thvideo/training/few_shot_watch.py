@@ -3,38 +3,25 @@
 Too few steps leave an identity gap, too many freeze the face. Both are measured: how far drawn
 pictures are from true ones that are never trained on, and how much of the feed-forward
 generator's answer to an opening mouth and to closing eyes is left.
-
-Shapes: P probes of one kind, S pixels along a side.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from thvideo.landmarks import schema
-from thvideo.landmarks.plausible import Motions, moved_faces
 from thvideo.models.perceptual import PerceptualNet, content_loss
 from thvideo.shapes import F32Array
 from thvideo.training.batch import Batch, as_signed
+from thvideo.training.few_shot_probe import Ask, DrawImages, eyes_probe, mouth_probe
 from thvideo.training.losses import masked_l1
 from thvideo.training.metrics import ssim
-
-#: Draws a batch: `[B, 3, S, S]` in -1..1.
-DrawImages = Callable[[Batch], Tensor]
 
 #: Probes look this way, as seen from the picture's own pose: yaw in degrees.
 _YAWS_DEG = (-8.0, 0.0, 8.0)
 #: A mouth that is wide open while talking, in outer eye distances.
 _OPEN = 0.25
-#: Answers are compared at this share of the side: fine texture may change, the motion may not.
-_BLUR = 1 / 64
-#: An answer fainter than this, in -1..1, is hardly seen: that it fades loses little.
-_FAINT = 0.05
 #: Pictures drawn at once.
 _BATCH = 8
 
@@ -89,37 +76,13 @@ class StoppingRule:
         return len(points) - 1 - self.best(points) >= self.patience
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """Pairs of frames that differ in one motion.
-
-    Args:
-        before: P frames without it.
-        after: P frames with it.
-        mask: `[P, 1, S, S]`, 1 where the motion shows.
-        answer: `[P, 3, c, c]` what it changes in the feed-forward generator's pictures.
-    """
-
-    before: Batch
-    after: Batch
-    mask: Tensor
-    answer: Tensor
-
-    def kept(self, draw: DrawImages) -> float:
-        """Return how much of the first answer a generator still gives: 1 is all, 0 none."""
-        now = _answer(self, draw)
-        found, wanted = (now * self.answer).sum(), self.answer.square().sum()
-        faint = _FAINT**2 * self.mask.sum() * self.answer.numel() / self.mask.numel()
-        return float((found + faint) / (wanted + faint))
-
-
 class Watch:
     """Measures a generator while it learns a person.
 
     Args:
         held_out: Pairs that are never trained on.
         face: ``[70, 2]`` landmarks of the picture that probes are made from.
-        ask: Makes a batch of what shall be drawn of that picture, from landmarks ``[B, 70, 2]``.
+        ask: Asks for frames of that picture.
         draw: The feed-forward generator.
         perceptual: Measures distance; without it, differences of pixels and structure do.
     """
@@ -128,27 +91,14 @@ class Watch:
         self,
         held_out: Batch,
         face: F32Array,
-        ask: Callable[[F32Array], Batch],
+        ask: Ask,
         draw: DrawImages,
         perceptual: PerceptualNet | None,
     ) -> None:
         self._held_out, self._perceptual = held_out, perceptual
-        open_eyes = _still()
-        closed, opened = (
-            replace(open_eyes, gap=np.full(len(_YAWS_DEG), gap)) for gap in (0.0, _OPEN)
-        )
-        blinking = replace(open_eyes, opening=np.zeros(len(_YAWS_DEG)))
-        mouth, eyes = (schema.OUTER_LIP,), (schema.RIGHT_EYE, schema.LEFT_EYE)
-        probes = []
-        for motions, parts in (((closed, opened), mouth), ((blinking, open_eyes), eyes)):
-            faces = [moved_faces(face, motion).astype(np.float32) for motion in motions]
-            before, after = (ask(each) for each in faces)
-            masks = [_hulls(each, parts, before.target.shape[-1]) for each in faces[1]]
-            mask = torch.from_numpy(np.stack(masks)[:, None]).to(before.target.device)
-            probe = _Probe(before, after, mask, torch.empty(0))
-            with torch.no_grad():
-                probes.append(replace(probe, answer=_answer(probe, draw)))
-        self._mouth, self._eyes = probes
+        yaws = np.array(_YAWS_DEG)
+        self._mouth = mouth_probe(face, yaws, np.full(len(yaws), _OPEN), ask, draw)
+        self._eyes = eyes_probe(face, yaws, ask, draw)
 
     @torch.no_grad()
     def measure(self, step: int, draw: DrawImages) -> Point:
@@ -173,23 +123,3 @@ class Watch:
                 distance = masked_l1(images, truth, mask) + unlike
             total += float(distance) * len(part.video) / len(batch.video)
         return total
-
-
-def _still() -> Motions:
-    turned = np.zeros((len(_YAWS_DEG), 3))
-    turned[:, 0] = _YAWS_DEG
-    return replace(Motions.still(len(_YAWS_DEG)), turn_deg=turned)
-
-
-def _hulls(face: F32Array, parts: tuple[slice, ...], size_px: int) -> F32Array:
-    mask = np.zeros((size_px, size_px), np.float32)
-    for part in parts:
-        cv2.fillConvexPoly(mask, cv2.convexHull(np.round(face[part]).astype(np.int32)), 1.0)
-    return mask
-
-
-def _answer(probe: _Probe, draw: DrawImages) -> Tensor:
-    """What a motion changes where it shows, without fine texture."""
-    changed = (draw(probe.after).float() - draw(probe.before).float()) * probe.mask
-    cells = max(1, round(changed.shape[-1] * _BLUR))
-    return functional.avg_pool2d(changed, cells)
