@@ -140,7 +140,7 @@ def test_stages_that_draw_frames_are_counted_by_frame() -> None:
 
 
 def test_the_pipeline_is_timed_by_the_clock_and_by_the_processor(tmp_path: Path) -> None:
-    asked = pipeline.Asked(EXAMPLES / "painting.jpg", short_driver(tmp_path))
+    asked = pipeline.Asked(EXAMPLES / "painting.jpg", short_driver(tmp_path), finetune_steps=1)
     seconds, n_frames = pipeline.time_thvideo(asked, tmp_path)
     assert n_frames == 4
     assert seconds["reenact and composite"] == seconds["reenact"] + seconds["composite"]
@@ -150,6 +150,10 @@ def test_the_pipeline_is_timed_by_the_clock_and_by_the_processor(tmp_path: Path)
     assert 0 < cpu_s <= (os.cpu_count() or 1) * seconds["whole command"]
     cached = seconds["the same again, cached, processor time"]
     assert cached < cpu_s
+    learned = "fine-tune on the source"
+    assert 0 < seconds[f"{learned}, processor time"]
+    units = {q.name: q.unit for q in pipeline.readings_of(seconds, n_frames)}
+    assert (units[learned], units["reenact"]) == ("run", "frame")
 
 
 def short_driver(folder: Path) -> Path:

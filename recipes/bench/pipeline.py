@@ -24,9 +24,10 @@ CPU = ", processor time"
 _WHOLE, _AGAIN = "whole command", "the same again, cached"
 _FIRST = "until the first frame is composed"
 _FRAMES = "reenact and composite"
+_LEARNED = "fine-tune on the source"
 
 #: Work that is done once and not for each of the driver's frames.
-_ONCE = ("source", "embed", "finetune", _FIRST, _AGAIN)
+_ONCE = (_LEARNED, "source", "embed", "finetune", _FIRST, _AGAIN)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Asked:
         driver: Who moves.
         device: As ``--device`` has it.
         generator: As ``--generator`` has it.
+        finetune_steps: Of a fine-tuning beside the command; -1 ends by itself, 0 leaves it out.
     """
 
     source: Path
     driver: Path
     device: str = "cpu"
-    generator: str = "warp"
+    generator: str = "swift"
+    finetune_steps: int = -1
 
 
 def planned(asked: Asked) -> list[Probe]:
@@ -82,10 +85,11 @@ def time_ffmpeg(driver: Path, folder: Path) -> dict[str, float]:
 
 def time_thvideo(asked: Asked, folder: Path) -> tuple[dict[str, float], int]:
     """Return the seconds of each stage, the whole command and its second run; and the frames."""
-    command = [sys.executable, "-m", "thvideo", "reenact", "--json", "--source", str(asked.source)]
-    command += ["--driver", str(asked.driver), "-o", str(folder / "out.mp4")]
-    command += ["--device", asked.device, "--generator", asked.generator]
-    command += ["--workspace", str(folder / "workspace")]
+    thvideo = [sys.executable, "-m", "thvideo"]
+    shared = ["--json", "--source", str(asked.source), "--workspace", str(folder / "workspace")]
+    shared += ["--device", asked.device, "--generator", asked.generator]
+    command = [*thvideo, "reenact", *shared, "--driver", str(asked.driver)]
+    command += ["-o", str(folder / "out.mp4")]
     seconds: dict[str, float] = {}
     for name in (_WHOLE, _AGAIN):
         started_s, before_s = time.perf_counter(), _children_s()
@@ -99,6 +103,12 @@ def time_thvideo(asked: Asked, folder: Path) -> tuple[dict[str, float], int]:
             raise subprocess.CalledProcessError(process.returncode, command)
         seconds[name] = time.perf_counter() - started_s
         seconds[name + CPU] = _children_s() - before_s
+    if asked.finetune_steps and asked.generator != "warp":
+        steps = ["--finetune-steps", str(asked.finetune_steps)]
+        started_s, before_s = time.perf_counter(), _children_s()
+        subprocess.run([*thvideo, "finetune", *shared, *steps], check=True, capture_output=True)
+        seconds[_LEARNED] = time.perf_counter() - started_s
+        seconds[_LEARNED + CPU] = _children_s() - before_s
     report = json.loads((folder / "out.json").read_text())
     stages = {stage["id"]: stage["seconds"] for stage in report["stages"] if "seconds" in stage}
     stages[_FRAMES] = stages["reenact"] + stages["composite"]
