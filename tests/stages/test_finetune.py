@@ -16,7 +16,7 @@ from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.plan import plan
 from thvideo.pipeline.recipe import make_recipe
-from thvideo.stages.finetune import Finetune
+from thvideo.stages.finetune import Finetune, looked_through
 from thvideo.synthesis.networks import become_personal, load_networks
 from thvideo.weights.load import load_weights
 from thvideo.weights.personal import PERSONAL, PersonalWeights, load_personal, save_personal
@@ -102,6 +102,12 @@ def test_a_perceptual_network_that_cannot_serve_is_said_before_any_work(
                 | learned(swift, steps)
             )
         )
+
+
+def test_the_order_in_which_perceptual_networks_are_given_changes_nothing(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("weights", "vggface", "vgg19")}
+    for given in (files, dict(reversed(files.items()))):
+        assert list(looked_through(given)) == ["vgg19", "vggface"]
 
 
 def test_drawing_takes_the_person_s_own_generator(tmp_path: Path, swift: Path) -> None:

@@ -1,7 +1,8 @@
 """Fine-tune: adapt a learned generator to the source identity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 from thvideo.stages.base import GeneratorName, Job, Notice, Progress, StageEvent
@@ -24,7 +25,7 @@ class Finetune:
     """
 
     name: ClassVar[str] = "finetune"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     generator: GeneratorName = "swift"
     steps: int = 0
     seed: int = 0
@@ -52,8 +53,7 @@ class Finetune:
         networks, card = meta_learned(job.files["weights"], self.generator)
         perceptual = {
             name: perceptual_net(name, path).to(device)
-            for name, path in job.files.items()
-            if name in LOOKS_THROUGH
+            for name, path in looked_through(job.files).items()
         }
         options = few_shot_options(card, tuple(perceptual))
         options = replace(options, steps=None if self.steps < 0 else self.steps, seed=self.seed)
@@ -83,3 +83,11 @@ class Finetune:
             ],
             device=str(device),
         )
+
+
+def looked_through(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the perceptual networks among a job's files, in an order of their own.
+
+    The first of them measures, and a key does not know in which order files were given.
+    """
+    return {name: files[name] for name in LOOKS_THROUGH if name in files}
