@@ -1,7 +1,9 @@
 """Reenact: move the source crop as the driver moves."""
 
+from collections import abc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
@@ -103,7 +105,7 @@ class Reenact:
                 if not job.chunks.is_done(name):
                     part = wanted.part(slice(start, stop))
                     batches = _drawn(generator, part, batch_size, n_threads)
-                    with job.chunks.writing(name) as path:
+                    with closing(batches), job.chunks.writing(name) as path:
                         write = partial(write_crop_chunk, path, n_frames=stop - start)
                         for done in fed(write, batches):
                             yield Progress(start + done, len(points))
@@ -153,10 +155,10 @@ class Wanted(NamedTuple):
 
 def _drawn(
     generator: "Generator", wanted: Wanted, batch_size: int, n_threads: int
-) -> Iterator[U8Array]:
+) -> abc.Generator[U8Array, None, None]:
     """Draw frames in batches that fit on the device, parts of a batch side by side."""
     from thvideo.synthesis.batching import in_batches
-    from thvideo.synthesis.device import cpu_threads
+    from thvideo.synthesis.device import cpu_thread_count, cpu_threads
 
     def draw(frames: slice) -> U8Array:
         if n_threads == 1:
@@ -164,6 +166,6 @@ def _drawn(
         parts = wanted.part(frames).split(n_threads)
         return np.concatenate(list(pool.map(lambda part: generator.generate(*part), parts)))
 
-    with ThreadPoolExecutor(n_threads) as pool, cpu_threads(1 if n_threads > 1 else 0):
+    with ThreadPoolExecutor(n_threads) as pool, cpu_threads(cpu_thread_count() // n_threads):
         for _, crops in in_batches(len(wanted.points), batch_size, draw):
             yield crops
