@@ -17,13 +17,14 @@ from tests.training.drawn_faces import SIZE_PX, SMALL_SWIFT
 from thvideo.errors import InputError, UsageError
 from thvideo.evaluation.catalogue import Catalogue
 from thvideo.evaluation.measure import Ruler
-from thvideo.evaluation.methods import Drawing, Method
+from thvideo.evaluation.methods import Drawing, FineTuned, Method
 from thvideo.evaluation.protocol import ProtocolOptions
 from thvideo.evaluation.run import Evaluation, evaluate
 from thvideo.stages.base import Notice
 from thvideo.training.dataset import ClipTable, read_frames
 from thvideo.training.few_shot import FewShotOptions
-from thvideo.workspace.keys import DigestMemo
+from thvideo.weights.cards import card_inside
+from thvideo.workspace.keys import DigestMemo, stage_key
 
 CPU = torch.device("cpu")
 QUICK = ProtocolOptions(shots=(1, 3), n_frames=4, run_frames=4)
@@ -233,6 +234,47 @@ def test_pairs_are_judged_by_motion_alone(drawn: Path, tiny_weights: Path, tmp_p
     assert "p2/0--p3-0" in page
 
 
+def test_of_a_single_frame_there_is_no_fid(drawn: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    one = ProtocolOptions(shots=(1,), n_frames=1, run_frames=1, limit=1)
+    inception = save_colours(tmp_path / "inception.pt")
+    methods = _methods(tmp_path, tiny_weights, "source")
+    changes = {"protocol": one, "inception": inception, "baseline": None}
+    report, _ = _run(_evaluation(drawn, tmp_path, methods, **changes))
+    assert "ssim" in _figures(report, "source")
+    assert "fid" not in _figures(report, "source")
+
+
+def test_a_clip_that_the_table_calls_another_kind_is_measured_anew(
+    drawn: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """Of synthetic clips a corner does not count, and only the table says which these are."""
+    data = tmp_path / "set"
+    shutil.copytree(drawn, data)
+    methods = _methods(tmp_path / "out", tiny_weights, "source")
+    found = []
+    for kind in ("real", "synthetic"):
+        table = ClipTable(data)
+        kinds = {table[index].kind for index in range(len(table))}
+        text = (data / "clips.tsv").read_text(encoding="utf-8")
+        for old in kinds:
+            text = text.replace(f"\t{old}\t", f"\t{kind}\t")
+        (data / "clips.tsv").write_text(text, encoding="utf-8")
+        report, _ = _run(_evaluation(data, tmp_path / "out", methods, baseline=None))
+        found.append(_figures(report, "source")["l1"]["mean"])
+    assert found[0] != found[1]
+
+
+def test_a_fine_tuned_generator_depends_on_how_its_losses_count(tiny_weights: Path) -> None:
+    made = []
+    for adversarial in (1.0, 0.5):
+        losses = {"adversarial": adversarial, "feature_matching": 2.0}
+        trained = {"options": {"losses": losses, "adversarial_from": 0}}
+        card = card_inside(tiny_weights) | {"steps": 5, "training": trained}
+        method = FineTuned("tiny-finetuned", tiny_weights, card, DRAWING)
+        made.append(stage_key("drawn", 1, method.made_of("p2/0"), {}, {}))
+    assert made[0] != made[1]
+
+
 def test_a_fine_tuned_generator_is_another_method(
     drawn: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +301,8 @@ def test_names_that_are_no_methods_are_refused(
         catalogue.add_weights("other", tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no folder"):
         catalogue.finished("other", tmp_path / "nowhere", DigestMemo(tmp_path))
+    with pytest.raises(UsageError, match=r"cannot be called '\.\.'"):
+        catalogue.finished("..", tmp_path, DigestMemo(tmp_path))
     methods = _methods(tmp_path, tiny_weights, "warp")
     with pytest.raises(UsageError, match="baseline 'source'"):
         _run(_evaluation(drawn, tmp_path, methods, baseline="source"))

@@ -132,7 +132,7 @@ class Ruler:
     def _pixels(self, scene: Scene, seen: Seen, truth: Seen) -> dict[str, F32Array]:
         made = seen.cell.arrays(
             "pixels",
-            self._key("pixels", seen, truth=truth.key),
+            self._key("pixels", seen, truth=truth.key, mask=scene.take.source.kind),
             lambda: pixel_figures(seen.drawn.frames, scene.truth, scene.mask, scene.regions),
         )
         return {name: np.asarray(values, np.float32) for name, values in made.items()}
@@ -145,7 +145,8 @@ class Ruler:
             found = perceptual_distances(net, frames, scene.truth, scene.mask, self._device)
             return {"distance": found}
 
-        key = self._key(name, seen, truth=truth.key, network=digest)
+        masked = scene.take.source.kind
+        key = self._key(name, seen, truth=truth.key, network=digest, mask=masked)
         return np.asarray(seen.cell.arrays(name, key, make)["distance"], np.float32)
 
     def _seam(self, scene: Scene, seen: Seen) -> F32Array:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.evaluation.scene import Scene
 from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, U8Array
+from thvideo.stages.embed import Embed
 from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import BATCH_FRAMES, Reenact
 from thvideo.synthesis.batching import in_batches
@@ -171,7 +172,8 @@ class Learned:
         """Depend on the weights and on how the product draws."""
         del take_name
         said = {name: self._card[name] for name in ("preset", "options", "size_px")}
-        return said | {"tensors": self._digest, "reenact": Reenact.version}
+        versions = {"embed": Embed.version, "reenact": Reenact.version}
+        return said | versions | {"tensors": self._digest}
 
     @cached_property
     def _digest(self) -> str:
@@ -205,8 +207,9 @@ class FineTuned(Learned):
     """
 
     def made_of(self, take_name: str) -> Mapping[str, Any]:
-        """Depend on how the product fine-tunes too."""
-        return {**super().made_of(take_name), "finetune": Finetune.version}
+        """Depend on how the product fine-tunes too: losses count as the card says."""
+        tuning = {"finetune": Finetune.version, "tuning": asdict(few_shot_options(self._card))}
+        return {**super().made_of(take_name), **tuning}
 
     def draw(self, scene: Scene, n_shots: int) -> Drawn:
         """Draw as ``reenact --finetune-steps -1`` does."""

@@ -152,7 +152,8 @@ def _fid(judged: Sequence[Judged], row: str) -> float | None:
         for one in judged
         if one.row == row and one.features is not None and one.true_features is not None
     ]
-    if not pairs:
+    # Of a single frame there is no spread.
+    if sum(len(own) for own, _ in pairs) < 2:
         return None
     drawn, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return frechet_distance(drawn, true)
