@@ -7,6 +7,8 @@ import pytest
 
 from tests.training.drawn_faces import QUICK, SMALL_SWIFT, small_options
 from thvideo.cli.boundary import main
+from thvideo.cli.evaluate import _OPTIONS
+from thvideo.evaluation.protocol import ProtocolOptions
 from thvideo.models.precision import Precision
 from thvideo.training.meta import MetaRun
 from thvideo.training.meta_options import Budget, HowToRun
@@ -40,6 +42,25 @@ def test_a_table_a_report_and_a_page(
     assert [take["take"] for take in plan["takes"]] == ["p2/0", "p3/0"]
     assert plan["takes"][0]["held_out"] == [3, 4, 5, 6]
     assert len(plan["takes"][0]["source_frames"]) == 3
+
+
+def test_weights_whose_name_begins_anothers_are_judged_too(
+    drawn: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ("--data", drawn, "-o", tmp_path / "out", "--methods", "source", "--baseline", "none")
+    given = ("--weights", f"s={tiny_weights}", "--shots", 1, "--limit", 1, "--quiet")
+    code, _, err = _said(capsys, *files, *QUICKLY, *given)
+    assert code == 0, err
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert [row["row"] for row in report["tables"]["self"]] == ["source", "s T=1"]
+
+
+def test_help_tells_the_protocols_own_defaults() -> None:
+    told, own = {option.name: option.default for option in _OPTIONS}, ProtocolOptions()
+    assert told["shots"] == ",".join(map(str, own.shots))
+    numbers = (own.split, own.n_frames, own.run_frames, own.n_clips, own.limit, own.seed)
+    names = ("split", "frames", "run", "clips", "limit", "seed")
+    assert tuple(told[name] for name in names) == numbers
 
 
 def test_json_is_one_object_a_line(

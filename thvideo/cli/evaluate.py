@@ -142,12 +142,13 @@ def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
 
 def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -> list["Method"]:
     from thvideo.evaluation.catalogue import Catalogue
+    from thvideo.evaluation.methods import FINETUNED
 
     catalogue = Catalogue(drawing, typed["folder"].expanduser())
     wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
     for text in typed.get("weights", ()):
         name = catalogue.add_weights(*_maybe_named(text))
-        if not any(method.startswith(name) for method in wanted):
+        if not {name, name + FINETUNED} & set(wanted):
             wanted.append(name)
     finished = [
         catalogue.finished(name or path.name, path, digests)

@@ -96,7 +96,7 @@ class Catalogue:
 
 def _check_name(name: str) -> None:
     is_ours = name in (*_FIXED, *_PRESETS)
-    if is_ours or name.endswith(FINETUNED) or not re.fullmatch(r"[\w.+-]+", name):
+    if is_ours or name.endswith(FINETUNED) or not re.fullmatch(r"\w[\w.+-]*", name):
         raise UsageError(
             f"a method cannot be called {name!r}",
             hint="letters, digits, points and dashes, and none of our own methods' names",
