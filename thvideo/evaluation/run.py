@@ -2,6 +2,8 @@
 
 OUT/plan.json     which frames of which clips are sources, and which are held out
 OUT/cells         what was drawn and measured, kept
+OUT/weights       of a run of meta-training that is judged, as they would be exported
+OUT/digests       of large files, so that they are not read again
 OUT/report.json   all figures of all rows and clips
 OUT/report.html   the same to look at
 """

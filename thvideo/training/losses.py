@@ -105,13 +105,18 @@ class Judges(NamedTuple):
 
 
 def hinge_loss(real_scores: Tensor, drawn_scores: Tensor) -> Tensor:
-    """L_DSC: `max(0, 1 - D(x)) + max(0, 1 + D(x_hat))`, from scores `[B]` without a sigmoid."""
+    """L_DSC: `max(0, 1 - D(x)) + max(0, 1 + D(x_hat))`, from scores without a sigmoid.
+
+    Args:
+        real_scores: `[B]`, or `[B, s * s]` of a discriminator that judges by cell.
+        drawn_scores: the same shape.
+    """
     real = functional.relu(1 - real_scores.float()).mean()
     return real + functional.relu(1 + drawn_scores.float()).mean()
 
 
 def adversarial_loss(drawn_scores: Tensor) -> Tensor:
-    """Minus the mean of the scores `[B]` that the discriminator gave to drawn frames."""
+    """Minus the mean of the scores, `[B]` or `[B, s * s]`, of drawn frames."""
     return -drawn_scores.float().mean()
 
 
