@@ -131,7 +131,8 @@ def test_chunks_do_not_change_the_result(reenact: Runner, tmp_path: Path) -> Non
 def test_the_threads_asked_for_hold_while_torch_works_and_no_longer(
     painting: Path, driver: Path, tmp_path: Path
 ) -> None:
-    graph = stage_graph("reenact", make_recipe({"sources": (painting,), "driver": driver}))
+    given = {"sources": (painting,), "driver": driver, "generator": "warp"}
+    graph = stage_graph("reenact", make_recipe(given))
     before = torch.get_num_threads()
     seen: dict[str, set[int]] = {}
     for event in run(graph, Workspace(tmp_path), Resources(threads=before + 1)):
@@ -151,7 +152,8 @@ def test_a_chunk_that_cannot_be_written_leaves_torch_s_threads_as_they_were(
         raise WorkspaceError("the disk is full", hint="make room")
 
     monkeypatch.setattr("thvideo.video.write.write_crop_chunk", fails)
-    graph = stage_graph("reenact", make_recipe({"sources": (painting,), "driver": driver}))
+    given = {"sources": (painting,), "driver": driver, "generator": "warp"}
+    graph = stage_graph("reenact", make_recipe(given))
     before = torch.get_num_threads()
     with pytest.raises(WorkspaceError, match="disk is full") as caught:
         list(run(graph, Workspace(shared_workspace), Resources(threads=before + 1), ("reenact",)))
@@ -164,7 +166,8 @@ def test_a_chunk_that_cannot_be_written_leaves_torch_s_threads_as_they_were(
 def test_frames_drawn_side_by_side_are_those_drawn_one_after_the_other(
     shared_workspace: Path, painting: Path, driver: Path
 ) -> None:
-    graph = stage_graph("reenact", make_recipe({"sources": (painting,), "driver": driver}))
+    given = {"sources": (painting,), "driver": driver, "generator": "warp"}
+    graph = stage_graph("reenact", make_recipe(given))
     crops = []
     for resources in (Resources(threads=1), Resources(threads=3, batch_size=7)):
         *_, last = run(graph, Workspace(shared_workspace), resources, ("reenact",))
