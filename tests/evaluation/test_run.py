@@ -278,7 +278,7 @@ def test_a_fine_tuned_generator_depends_on_how_its_losses_count(tiny_weights: Pa
 def test_a_fine_tuned_generator_is_another_method(
     drawn: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = FewShotOptions(size_px=SIZE_PX, steps=2, n_deformed=4, n_held_out=2, lr=2e-2)
+    short = FewShotOptions(size_px=SIZE_PX, steps=2, n_deformed=4, n_held_out=2, lr=1e-3)
     monkeypatch.setattr("thvideo.evaluation.methods.few_shot_options", lambda card: short)
     one = ProtocolOptions(shots=(1,), n_frames=2, run_frames=2, limit=1)
     methods = _methods(tmp_path, tiny_weights, "tiny", "tiny-finetuned")
