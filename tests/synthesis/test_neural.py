@@ -77,6 +77,16 @@ def test_a_turned_face_moves_and_the_border_rests(asleep: DrawingNetworks) -> No
     assert changed[:, [0, -1]].max() <= 1
 
 
+def test_drafts_are_exact_whatever_the_networks_arithmetic(asleep: DrawingNetworks) -> None:
+    crops, points = noise(), posed(0).astype(np.float32)
+    adain = feed_forward(asleep, embed_crops(asleep, crops, points))
+    exact, rough = (
+        NeuralGenerator(asleep, SourceCrops(crops, points), adain, precision).generate(posed(15))
+        for precision in ("fp32", "bf16")
+    )
+    assert np.abs(exact.astype(int) - rough).max() <= 4
+
+
 def test_batches_do_not_change_a_frame(weights: Path) -> None:
     networks = load_networks(weights, "swift", CPU)
     generator = generator_of(networks, noise(), posed(0))

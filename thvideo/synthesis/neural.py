@@ -110,7 +110,7 @@ class NeuralGenerator:
         points = amid_eyes(points)
         chosen = np.zeros(len(points), np.int64) if sources is None else sources
         generator = self._networks.generator
-        with torch.inference_mode(), arithmetic(self._precision, self.device):
+        with torch.inference_mode():
             adain = self._adain.expand(len(points), -1)
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
@@ -118,9 +118,14 @@ class NeuralGenerator:
                 drafts, flow = self._draft(points, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
                 shown = Shown(target_map, signed(small, self.device), source_map, flow)
-                return in_full(drafts, generator(shown, adain))
-            nothing = target_map.new_zeros(len(points), 2, 2, 2)
-            drawn = generator(Shown(target_map, target_map, source_map, nothing), adain)
+            else:
+                nothing = target_map.new_zeros(len(points), 2, 2, 2)
+                shown = Shown(target_map, target_map, source_map, nothing)
+            # The networks alone: in bf16 a draft's places would be off by whole pixels.
+            with arithmetic(self._precision, self.device):
+                drawn = generator(shown, adain)
+            if isinstance(generator, SwiftGenerator):
+                return in_full(drafts, drawn)
             frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
