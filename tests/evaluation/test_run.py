@@ -228,6 +228,7 @@ def test_pairs_are_judged_by_motion_alone(drawn: Path, tiny_weights: Path, tmp_p
     warp, truth = (_figures(report, row, "cross") for row in ("warp", "truth"))
     assert not {"ssim", "l1", "landmark_error", "fid"} & warp.keys()
     assert truth["jitter"]["mean"] == 0
+    assert "seam" not in truth
     assert warp["seam"]["mean"] < 2
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Cross-reenactment" in page

@@ -86,7 +86,9 @@ class Ruler:
     def figures(self, scene: Scene, seen: Seen, truth: Seen) -> dict[str, float]:
         """Return the figures of a take; what cannot be said of it is left out."""
         found = self._motion(scene, seen, truth)
-        found["seam"] = _mean(self._seam(scene, seen))
+        # The driver's own frames of another person's picture are pasted nowhere.
+        if scene.take.is_self or seen is not truth:
+            found["seam"] = _mean(self._seam(scene, seen))
         if scene.take.is_self:
             per_frame = self._pixels(scene, seen, truth)
             found |= {name: _mean(values) for name, values in per_frame.items()}
