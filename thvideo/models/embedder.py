@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from thvideo.models.attention import attention_after
 from thvideo.models.blocks import N_INPUTS, ResidualBlock, sum_pool
@@ -21,7 +20,6 @@ class Embedder(nn.Module):
         widths: channels after each block; the last is the embedding size.
         attention_stride: input pixels per cell at which self-attention stands (8 is 32x32 of
             256 pixels); None for none.
-        unshuffle: 2 moves each 2x2 pixels into channels first, which costs a quarter.
     """
 
     def __init__(
@@ -29,17 +27,13 @@ class Embedder(nn.Module):
         widths: tuple[int, ...] = (64, 128, 256, 512, 512, 512),
         *,
         attention_stride: int | None = 8,
-        unshuffle: int = 1,
     ) -> None:
         super().__init__()
-        self.unshuffle = unshuffle
         self.blocks = nn.ModuleList(
             ResidualBlock(n_in, n_out, down=True, first=index == 0)
-            for index, (n_in, n_out) in enumerate(pairwise((N_INPUTS * unshuffle**2, *widths)))
+            for index, (n_in, n_out) in enumerate(pairwise((N_INPUTS, *widths)))
         )
-        self.attention = nn.ModuleDict(
-            attention_after(widths, attention_stride, first_stride=2 * unshuffle)
-        )
+        self.attention = nn.ModuleDict(attention_after(widths, attention_stride, first_stride=2))
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
         """Embed pictures one by one; the mean over the K of an episode is taken outside.
@@ -57,8 +51,6 @@ class Embedder(nn.Module):
         size = check_shape(images, "B 3 H W")
         check_shape(maps, "B 3 H W", **size)
         features = torch.cat([images, maps], dim=1)
-        if self.unshuffle > 1:
-            features = functional.pixel_unshuffle(features, self.unshuffle)
         for index, block in enumerate(self.blocks):
             features = block(features)
             if str(index) in self.attention:
