@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=GROUPS, help="may be repeated")
     parser.add_argument("--rounds", type=_rounds, default=3)
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps")
-    parser.add_argument("--generator", default="swift", help="of the pipeline: swift, warp or paper")
+    parser.add_argument(
+        "--generator", default="swift", help="of the pipeline: swift, warp or paper"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="an earlier --json")
     parser.add_argument(
