@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from thvideo.errors import WorkspaceError
 from thvideo.evaluation.cell import Cell
 
 
@@ -26,3 +28,24 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     assert _made(tmp_path, "a", 2) == (2, ["frames"])
     assert _made(tmp_path, "a", 3) == (2, [])
+
+
+def test_a_file_whose_bytes_have_changed_is_made_anew(tmp_path: Path) -> None:
+    _made(tmp_path, "a", 1)
+    path = tmp_path / "warp" / "p0" / "1.frames.npz"
+    whole = path.read_bytes()
+    data = whole.index(b"value.npy") + len("value.npy")
+    listed = whole.index(b"PK\x01\x02") + 10
+    # Of the stream itself, and of the way in which it says to be packed.
+    for place in (range(data + 24, data + 60), range(listed, listed + 2)):
+        changed = bytearray(whole)
+        for index in place:
+            changed[index] = 0xFF
+        path.write_bytes(changed)
+        assert _made(tmp_path, "a", 2) == (2, ["frames"])
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "warp").write_text("in the way")
+    with pytest.raises(WorkspaceError, match=r"1\.frames\.npz cannot be written"):
+        _made(tmp_path, "a", 1)

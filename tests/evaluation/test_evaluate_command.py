@@ -1,6 +1,8 @@
 """``thvideo evaluate`` as a person types it."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from thvideo.cli.boundary import main
 from thvideo.cli.evaluate import _OPTIONS
 from thvideo.evaluation.protocol import ProtocolOptions
 from thvideo.models.precision import Precision
+from thvideo.training.dataset import ClipTable, clip_path
 from thvideo.training.meta import MetaRun
 from thvideo.training.meta_options import Budget, HowToRun
 
@@ -93,6 +96,34 @@ def test_a_run_of_meta_training_is_judged_from_its_folder(
     assert [row["row"] for row in report["tables"]["self"]] == ["new T=1", "last T=1"]
 
 
+def test_weights_whose_name_begins_another_methods_are_judged_too(
+    drawn: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ("--data", drawn, "-o", tmp_path, "--methods", "truth", "--weights")
+    code, _, err = _said(capsys, *files, f"t={tiny_weights}", *QUICKLY, "--shots", 1, "--quiet")
+    assert code == 0, err
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [row["row"] for row in report["tables"]["self"]] == ["truth", "t T=1"]
+
+
+def test_a_folder_whose_name_is_no_text_is_reported(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        shutil.copytree(drawn, folder)
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name ({error.strerror})")
+    files = ("--data", folder, "-o", tmp_path / "out", "--methods", "truth")
+    table = ClipTable(folder)
+    clip_path(folder, table[int(table.indices("val")[0])].clip, ".mp4").unlink()
+    code, _, err = _said(capsys, *files, *QUICKLY, "--quiet")
+    assert code == 0, err
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert len(report["left_out"]) == 1
+    assert len(report["clips"]) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "fact"),
     [
@@ -103,6 +134,12 @@ def test_a_run_of_meta_training_is_judged_from_its_folder(
         (("--data", "DATA", "-o", "out", "--methods", "magic"), 2, "'magic'"),
         (("--data", "DATA", "-o", "out", "--perceptual", "lpips"), 2, "not NAME=PATH"),
         (("--data", "DATA", "-o", "out", "--results", "nowhere"), 2, "no folder"),
+        (("--data", "DATA", "-o", "out", "--results", "..=."), 2, "cannot be called '..'"),
+        (("--data", "DATA", "-o", "out", "--methods", ""), 2, "no method is named"),
+        (("--data", "DATA", "-o", "out", "--weights", "new="), 2, "names no path"),
+        (("--data", "DATA", "-o", "out", "--seed", "-1"), 2, "--seed cannot be -1"),
+        (("--data", "DATA", "-o", "file", "--methods", "truth"), 4, "cannot be written"),
+        (("--data", "DATA", "-o", "file/out", "--methods", "truth"), 4, "cannot be written"),
         (("--data", "nowhere", "-o", "out"), 3, "clips.tsv cannot be read"),
         (("--data", "DATA", "-o", "out", "--weights", "nowhere"), 3, "no weights at"),
         (("--data", "DATA", "-o", "out", "--inception", "nowhere"), 3, "no network at"),
@@ -119,6 +156,7 @@ def test_what_is_wrong_is_said_in_a_line(
     fact: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("somebody's")
     given = [str(drawn) if one == "DATA" else one for one in arguments]
     found, _, err = _said(capsys, *given)
     assert found == code, err

@@ -77,6 +77,8 @@ def test_pairs_are_read_from_a_table(drawn: Path, tmp_path: Path) -> None:
         ("a\tb\n", "has no pairs"),
         ("source\tdriver\np2/0\tnobody\n", "'nobody', which is no clip"),
         ("source\tdriver\np2/0\tp2/0\n", "pairs p2/0 with itself"),
+        (f"source\tdriver\n{'p' * 200_000}\tp2/0\n", "field larger"),
+        ('\ufeffsource\tdriver\np2/0\t"p2/0\n', "names '\"p2/0'"),
     ],
 )
 def test_a_wrong_table_of_pairs_is_refused(
@@ -89,6 +91,6 @@ def test_a_wrong_table_of_pairs_is_refused(
 
 
 def test_numbers_that_are_too_small_are_refused() -> None:
-    for wrong in ({"shots": ()}, {"shots": (0,)}, {"n_frames": 0}, {"limit": -1}):
+    for wrong in ({"shots": ()}, {"shots": (0,)}, {"n_frames": 0}, {"limit": -1}, {"seed": -1}):
         with pytest.raises(UsageError):
             check_protocol(replace(OPTIONS, **wrong))

@@ -72,6 +72,13 @@ def _other_shapes(folder: Path) -> Path:
     return folder / "shapes.pth"
 
 
+def _no_numbers(folder: Path) -> Path:
+    state = {f"features.{k}": v for k, v in tiny_vgg("vgg19").state_dict().items()}
+    state["features.10.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, folder / "nan.pth")
+    return folder / "nan.pth"
+
+
 def _torchvision(folder: Path) -> Path:
     return save_vgg19(folder).rename(folder / "vgg19-dcbb9e9d.pth")
 
@@ -91,6 +98,7 @@ def _picture(folder: Path) -> Path:
         _nested,
         _other_network,
         _other_shapes,
+        _no_numbers,
         _torchvision,
         _picture,
     ],

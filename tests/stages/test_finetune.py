@@ -86,19 +86,20 @@ def test_a_perceptual_network_is_looked_through_and_counts_as_in_meta_training(
 @pytest.mark.parametrize(
     ("steps", "perceptual", "message"),
     [
-        (0, "vgg19-small=a.safetensors", "nothing is fine-tuned"),
-        (-1, "vgg=a.safetensors", "cannot look through 'vgg'"),
-        (-1, "a.safetensors", "is not NAME=PATH"),
+        (0, ["vgg19-small=a.safetensors"], "nothing is fine-tuned"),
+        (-1, ["vgg=a.safetensors"], "cannot look through 'vgg'"),
+        (-1, ["a.safetensors"], "is not NAME=PATH"),
+        (-1, ["vgg19=a.pth", "vgg19=b.pth"], "given twice"),
     ],
 )
 def test_a_perceptual_network_that_cannot_serve_is_said_before_any_work(
-    swift: Path, tmp_path: Path, steps: int, perceptual: str, message: str
+    swift: Path, tmp_path: Path, steps: int, perceptual: list[str], message: str
 ) -> None:
     files = {"sources": (tmp_path / "a.jpg",), "driver": tmp_path / "d.mp4"}
     with pytest.raises(UsageError, match=message):
         reenact_graph(
             make_recipe(
-                {**files, "output": tmp_path / "a.mp4", "perceptual": [perceptual]}
+                {**files, "output": tmp_path / "a.mp4", "perceptual": perceptual}
                 | learned(swift, steps)
             )
         )

@@ -122,6 +122,51 @@ def test_damaged_clips_are_named(dataset: Path) -> None:
             read(dataset, _row())
     with pytest.raises(InputError, match="no name of a clip"):
         read_labels(dataset, _row("../../secret"))
+    with pytest.raises(InputError, match="no name of a clip"):
+        read_labels(dataset, _row("a\0b"))
+
+
+@pytest.mark.parametrize("kind", ["changed", "one array", "text"])
+def test_labels_of_another_kind_are_damaged_ones(dataset: Path, kind: str) -> None:
+    npz = dataset / "clips" / "aa" / "one.npz"
+    with np.load(npz) as data:
+        points, valid = data["points"], data["valid"]
+    if kind == "one array":
+        with npz.open("wb") as file:
+            np.save(file, points)
+    else:
+        np.savez_compressed(
+            npz, points=points.astype(str) if kind == "text" else points, valid=valid
+        )
+    if kind == "changed":
+        content = bytearray(npz.read_bytes())
+        content[200:240] = b"\xff" * 40
+        npz.write_bytes(content)
+    with pytest.raises(InputError, match=r"one\.npz"):
+        read_labels(dataset, _row())
+
+
+def test_a_clip_that_is_not_square_is_refused(dataset: Path) -> None:
+    path = dataset / "clips" / "aa" / "one.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (SIZE_PX, 48))
+    writer.write(np.zeros((48, SIZE_PX, 3), np.uint8))
+    writer.release()
+    with pytest.raises(InputError, match="64 x 48 pixels, not square"):
+        read_frames(dataset, _row(), [0])
+
+
+@pytest.mark.parametrize("cell", ["-1", "9" * 13, "9" * 30, "nan"])
+def test_a_number_of_frames_that_no_clip_has_is_refused(tmp_path: Path, cell: str) -> None:
+    table = ClipTable(_write_table(tmp_path / "set", f"x\tp\tval\treal\t{cell}\t9\t"))
+    for read in (lambda: table[0], table.people_and_lengths):
+        with pytest.raises(InputError, match="no whole number of frames"):
+            read()
+
+
+def test_a_spreadsheets_table_is_read(tmp_path: Path) -> None:
+    root = _write_table(tmp_path / "set", "x\tp\tval\treal\t5\t9\t")
+    (root / "clips.tsv").write_bytes(b"\xef\xbb\xbf" + (root / "clips.tsv").read_bytes())
+    assert ClipTable(root)[0].clip == "x"
 
 
 def test_losses_see_only_the_face_s_own_picture() -> None:

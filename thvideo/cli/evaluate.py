@@ -108,7 +108,10 @@ def _work(given: Given, drawing: "Drawing") -> "Evaluation":
     output = typed["folder"].expanduser()
     digests = DigestMemo(output)
     methods = _methods(typed, drawing, digests)
-    perceptual = dict(_named(text, "--perceptual") for text in typed.get("perceptual", ()))
+    networks = [_named(text, "--perceptual") for text in typed.get("perceptual", ())]
+    perceptual = dict(networks)
+    if len(perceptual) < len(networks):
+        raise UsageError("a perceptual network is given twice", hint="one --perceptual a NAME")
     names = [method.name for method in methods]
     baseline = typed.get("baseline", "warp" if "warp" in names else "none")
     return Evaluation(
@@ -147,14 +150,16 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
     catalogue = Catalogue(drawing, typed["folder"].expanduser())
     wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
     for text in typed.get("weights", ()):
-        name = catalogue.add_weights(*_maybe_named(text))
+        name = catalogue.add_weights(*_maybe_named(text, "--weights"))
         if not {name, name + FINETUNED} & set(wanted):
             wanted.append(name)
     finished = [
         catalogue.finished(name or path.name, path, digests)
-        for name, path in (_maybe_named(text) for text in typed.get("results", ()))
+        for name, path in (_maybe_named(text, "--results") for text in typed.get("results", ()))
     ]
     methods = [*(catalogue.method(name) for name in dict.fromkeys(wanted)), *finished]
+    if not methods:
+        raise UsageError("no method is named", hint=f"--methods {_METHODS}")
     names = [method.name for method in methods]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"two methods are called {twice[0]!r}", hint="NAME=PATH gives a name")
@@ -162,16 +167,18 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
 
 
 def _named(text: str, option: str) -> tuple[str, Path]:
-    name, path = _maybe_named(text)
+    name, path = _maybe_named(text, option)
     if not name:
         raise UsageError(f"{option} {text} is not NAME=PATH", hint=f"such as {option} lpips=FILE")
     return name, path
 
 
-def _maybe_named(text: str) -> tuple[str, Path]:
+def _maybe_named(text: str, option: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals:
         name, path = "", text
+    if not path:
+        raise UsageError(f"{option} {text} names no path", hint=f"{option} NAME=PATH")
     return name, Path(path).expanduser()
 
 

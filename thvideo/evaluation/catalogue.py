@@ -99,5 +99,5 @@ def _check_name(name: str) -> None:
     if is_ours or name.endswith(FINETUNED) or not re.fullmatch(r"\w[\w.+-]*", name):
         raise UsageError(
             f"a method cannot be called {name!r}",
-            hint="letters, digits, points and dashes, and none of our own methods' names",
+            hint="letters, digits, then points and dashes too; none of our own methods' names",
         )

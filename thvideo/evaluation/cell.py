@@ -4,7 +4,6 @@ OUT/cells/ROW/TAKE.WHAT.npz   arrays, and the key of all that they depend on
 """
 
 import io
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thvideo.workspace.durable import disk_errors_explained, write_whole_bytes
+from thvideo.errors import WorkspaceError, reason_of
+from thvideo.training.dataset import ARRAY_DAMAGE
+from thvideo.workspace.durable import write_whole_bytes
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -57,7 +58,7 @@ def _read(path: Path, key: str) -> Arrays | None:
             if str(data["key"]) != key:
                 return None
             return {name: data[name] for name in data.files if name != "key"}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except ARRAY_DAMAGE:
         # Missing, or damaged: made anew.
         return None
 
@@ -66,6 +67,20 @@ def _write(path: Path, key: str, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     named: dict[str, Any] = {**arrays, "key": np.array(key)}
     np.savez_compressed(buffer, **named)
-    with disk_errors_explained(path.parent):
+    write_result(path, buffer.getvalue())
+
+
+def write_result(path: Path, content: bytes) -> None:
+    """Write a file of an evaluation, whole or not at all.
+
+    Raises:
+        WorkspaceError: It cannot be written.
+    """
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole_bytes(path, buffer.getvalue())
+        write_whole_bytes(path, content)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path} cannot be written ({reason_of(error)})",
+            hint="make place for it, or give another folder with -o: what is made is kept",
+        ) from error

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from thvideo.errors import InputError, UsageError
+from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.shapes import I64Array
 from thvideo.training.dataset import ClipRow, ClipTable
 
@@ -136,10 +136,13 @@ def cross_takes(table: ClipTable, pairs: Path, options: ProtocolOptions) -> list
         InputError: The table cannot be read, or names a clip that is not there.
     """
     try:
-        with pairs.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{pairs} cannot be read ({error})", hint="check the path") from error
+        with pairs.open(encoding="utf-8-sig", newline="") as file:
+            # Names of clips may hold quotes: tabs alone divide cells, as in clips.tsv.
+            lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{pairs} cannot be read ({reason_of(error)})", hint="check the path"
+        ) from error
     if not lines or any(name not in lines[0] for name in PAIR_COLUMNS):
         raise InputError(
             f"{pairs} has no pairs",
@@ -191,3 +194,5 @@ def check_protocol(options: ProtocolOptions) -> None:
             raise UsageError(f"--{name} cannot be {value}", hint="give a positive number")
     if options.limit < 0:
         raise UsageError(f"--limit cannot be {options.limit}", hint="0 takes all people")
+    if options.seed < 0:
+        raise UsageError(f"--seed cannot be {options.seed}", hint="give 0 or a positive number")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from thvideo.errors import InputError, UsageError
-from thvideo.evaluation.cell import Cell
+from thvideo.evaluation.cell import Cell, write_result
 from thvideo.evaluation.measure import Ruler, Seen
 from thvideo.evaluation.methods import Drawn, Method, Truth
 from thvideo.evaluation.page import page
@@ -33,7 +33,6 @@ from thvideo.evaluation.scene import Scene
 from thvideo.evaluation.sheet import Sheet
 from thvideo.stages.base import Notice, Progress, StageEvent
 from thvideo.training.dataset import ClipTable, clip_path
-from thvideo.workspace.durable import disk_errors_explained, write_whole
 from thvideo.workspace.keys import DigestMemo, stage_key
 
 PLAN, REPORT, PAGE, CELLS = "plan.json", "report.json", "report.html", "cells"
@@ -224,6 +223,5 @@ def _notes(work: Evaluation) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    with disk_errors_explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
+    # Folders may have names that are no text.
+    write_result(path, text.encode(errors="backslashreplace"))

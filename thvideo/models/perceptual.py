@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from thvideo.errors import InputError, UsageError
+from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.models.perceptual_nets import (
     SqueezeLayers,
     torchvision_squeeze,
@@ -203,7 +203,7 @@ def perceptual_net(name: str, path: Path) -> PerceptualNet:
         _try(net)
     except (KeyError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{file} does not hold the weights of {name} ({error})", hint=preset.source
+            f"{file} does not hold the weights of {name} ({reason_of(error)})", hint=preset.source
         ) from error
     return net
 
@@ -286,9 +286,10 @@ def _channel_weights(linear: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
 
 
 def _try(net: PerceptualNet) -> None:
-    """Run a network once, so that weights that do not fit together are found here."""
+    """Run a network once, so that weights that do not fit or are no numbers are found here."""
     grey = torch.zeros(1, 3, _TRIAL_PX, _TRIAL_PX)
     with torch.no_grad():
-        net(grey)
+        if not all(features.isfinite().all() for features in net(grey)):
+            raise ValueError("it answers with numbers that are none")
         if net.preset.has_linear:
             lpips_distance(net, grey, grey)

@@ -215,6 +215,8 @@ def _perceptual_of(recipe: Recipe, finetune: Finetune) -> dict[str, Path]:
             raise UsageError(
                 f"fine-tuning cannot look through {name!r}", hint=nearest(name, LOOKS_THROUGH)
             )
+    if len(dict(recipe.perceptual)) < len(recipe.perceptual):
+        raise UsageError("a perceptual network is given twice", hint="one --perceptual a NAME")
     return dict(recipe.perceptual)
 
 

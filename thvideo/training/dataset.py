@@ -6,8 +6,12 @@ that lie inside the original picture). A clip is one face, its crop fixed over a
 S pixels; its name may hold one folder level. A table of a million rows is never held in memory.
 """
 
+import codecs
 import hashlib
+import os
+import tokenize
 import zipfile
+import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +27,13 @@ from thvideo.shapes import BoolArray, F32Array, I64Array, U8Array
 TABLE = "clips.tsv"
 COLUMNS = ("clip", "identity", "split", "kind", "frames", "crop_px", "source")
 POINT_UNIT_PX = 1 / 16
+# What NumPy raises on damaged files of arrays, and on files of another kind.
+ARRAY_DAMAGE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+# More than four days: a larger number is no clip's, and nothing could hold its frames.
+_MOST_FRAMES = 10_000_000
 # The inset picture of synthetic clips lies in the lower left corner (fractions of the crop).
 INSET_HEIGHT, INSET_WIDTH = 0.28, 0.28
 
@@ -94,7 +105,8 @@ class ClipTable:
 
     def _scan(self) -> None:
         with self._path.open("rb") as file:
-            header = self._cells(file.readline(), 1)
+            # Spreadsheets begin their tables with a mark.
+            header = self._cells(file.readline().removeprefix(codecs.BOM_UTF8), 1)
             missing = [name for name in COLUMNS if name not in header]
             if missing:
                 raise InputError(
@@ -137,8 +149,8 @@ class ClipTable:
             cells = self._row_cells(file.readline(), f"row {index + 1}")
         named = {name: cells[column] for name, column in self._columns.items()}
         try:
-            n_frames, crop_px = int(named.pop("frames")), round(float(named.pop("crop_px")))
-        except ValueError as error:
+            n_frames, crop_px = _n_frames(named.pop("frames")), round(float(named.pop("crop_px")))
+        except (ValueError, OverflowError) as error:
             raise InputError(
                 f"row {index + 1} of {self._path} has no whole number of frames or crop_px",
                 hint="mend or remove the row",
@@ -169,7 +181,7 @@ class ClipTable:
                 cells = self._row_cells(line, line_number)
                 codes.append(places.setdefault(cells[self._columns["identity"]], len(places)))
                 try:
-                    lengths.append(int(cells[self._columns["frames"]]))
+                    lengths.append(_n_frames(cells[self._columns["frames"]]))
                 except ValueError as error:
                     raise InputError(
                         f"line {line_number} of {self._path} has no whole number of frames",
@@ -215,6 +227,13 @@ class ClipTable:
             ) from error
 
 
+def _n_frames(text: str) -> int:
+    n_frames = int(text)
+    if not 0 <= n_frames <= _MOST_FRAMES:
+        raise ValueError(f"{n_frames} is no number of frames")
+    return n_frames
+
+
 def clip_path(root: Path, clip: str, suffix: Literal[".mp4", ".npz"]) -> Path:
     """Return where one of a clip's two files lies.
 
@@ -222,7 +241,7 @@ def clip_path(root: Path, clip: str, suffix: Literal[".mp4", ".npz"]) -> Path:
         InputError: the name leads out of the dataset.
     """
     parts = PurePosixPath(clip)
-    if not clip or parts.is_absolute() or ".." in parts.parts:
+    if not clip or "\0" in clip or parts.is_absolute() or ".." in parts.parts:
         raise InputError(
             f"{clip!r} is no name of a clip", hint="names are paths below the folder clips"
         )
@@ -240,7 +259,7 @@ def read_labels(root: Path, row: ClipRow) -> Labels:
     try:
         with np.load(path, allow_pickle=False) as data:
             points, valid = data["points"], data["valid"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except ARRAY_DAMAGE as error:
         raise InputError(
             f"{path} is missing or damaged ({reason_of(error)})", hint=_REMAKE
         ) from error
@@ -248,7 +267,8 @@ def read_labels(root: Path, row: ClipRow) -> Labels:
         raise InputError(
             f"{path} has points {list(points.shape)} for {row.n_frames} frames", hint=_REMAKE
         )
-    if not (np.isfinite(points).all() and np.isfinite(valid).all()):
+    numbers = all(array.dtype.kind in "iuf" for array in (points, valid))
+    if not (numbers and np.isfinite(points).all() and np.isfinite(valid).all()):
         raise InputError(f"{path} holds numbers that are none", hint=_REMAKE)
     return Labels(points.astype(np.float32) * np.float32(POINT_UNIT_PX), valid.astype(np.int64))
 
@@ -266,7 +286,8 @@ def read_frames(root: Path, row: ClipRow, indices: Sequence[int] | None = None) 
 
     Raises:
         IndexError: there is no such frame, or none is wanted.
-        InputError: the clip is missing or damaged, or ends before a frame that is wanted.
+        InputError: the clip is missing, damaged or not square, or ends before a frame that is
+            wanted.
     """
     path = clip_path(root, row.clip, ".mp4")
     wanted = list(range(row.n_frames)) if indices is None else [int(i) for i in indices]
@@ -274,7 +295,8 @@ def read_frames(root: Path, row: ClipRow, indices: Sequence[int] | None = None) 
         raise IndexError(f"{row.clip} has frames 0 to {row.n_frames - 1}, not {wanted}")
     needed = set(wanted)
     found: dict[int, U8Array] = {}
-    capture = cv2.VideoCapture(str(path))
+    # As bytes, which its types do not know: text that is not UTF-8 ends the whole process.
+    capture = cv2.VideoCapture(os.fsencode(path))  # type: ignore[call-overload]
     try:
         # Frames are counted, not sought: what a container says of its key frames is not exact.
         for index in range(max(wanted) + 1):
@@ -292,7 +314,12 @@ def read_frames(root: Path, row: ClipRow, indices: Sequence[int] | None = None) 
                 found[index] = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
     finally:
         capture.release()
-    return np.stack([found[index] for index in wanted])
+    frames = np.stack([found[index] for index in wanted])
+    if frames.shape[1] != frames.shape[2]:
+        raise InputError(
+            f"{path} is {frames.shape[2]} x {frames.shape[1]} pixels, not square", hint=_REMAKE
+        )
+    return frames
 
 
 def inset_slices(size_px: int) -> tuple[slice, slice]:
