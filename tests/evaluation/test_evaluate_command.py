@@ -106,6 +106,21 @@ def test_weights_whose_name_begins_another_methods_are_judged_too(
     assert [row["row"] for row in report["tables"]["self"]] == ["truth", "t T=1"]
 
 
+def test_weights_that_have_changed_are_refused_before_anything_is_drawn(
+    drawn: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "tiny.safetensors"
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(tiny_weights.with_suffix(suffix), changed.with_suffix(suffix))
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 0xFF
+    changed.write_bytes(content)
+    files = ("--data", drawn, "-o", tmp_path / "out", "--weights", changed)
+    code, _, err = _said(capsys, *files, *QUICKLY)
+    assert code == 3
+    assert "is damaged" in err.splitlines()[0]
+
+
 def test_a_folder_whose_name_is_no_text_is_reported(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -307,3 +307,26 @@ def test_names_that_are_no_methods_are_refused(
     methods = _methods(tmp_path, tiny_weights, "warp")
     with pytest.raises(UsageError, match="baseline 'source'"):
         _run(_evaluation(drawn, tmp_path, methods, baseline="source"))
+
+
+def test_a_pair_of_clips_of_different_sides_is_judged(drawn: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(drawn, mixed)
+    clip, half = mixed / "clips" / "p3" / "0.mp4", SIZE_PX // 2
+    table = ClipTable(mixed)
+    row = next(table[place] for place in range(len(table)) if table[place].clip == "p3/0")
+    frames = read_frames(mixed, row)
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 25, (half, half))
+    for frame in frames:
+        writer.write(cv2.cvtColor(cv2.resize(frame, (half, half)), cv2.COLOR_RGB2BGR))
+    writer.release()
+    labels = clip.with_suffix(".npz")
+    with np.load(labels) as data:
+        points, valid = data["points"], data["valid"]
+    np.savez(labels, points=points // 2, valid=valid // 2)
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("source\tdriver\np2/0\tp3/0\np3/0\tp2/0\n", encoding="utf-8")
+    methods = [Catalogue(DRAWING, tmp_path).method(name) for name in ("truth", "warp")]
+    report, notices = _run(_evaluation(mixed, tmp_path / "out", methods, pairs=pairs))
+    assert notices == []
+    assert len([one for one in report["clips"] if one["mode"] == "cross"]) == 4

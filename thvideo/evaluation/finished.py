@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from thvideo.errors import InputError
 from thvideo.evaluation.methods import Drawn
-from thvideo.evaluation.scene import Scene
+from thvideo.evaluation.scene import Scene, resized
 from thvideo.shapes import U8Array
 from thvideo.video.probe import probe
 from thvideo.video.read import read_frames
@@ -72,7 +71,4 @@ def _sized(frames: U8Array, size_px: int, path: Path) -> U8Array:
         raise InputError(
             f"{path} is {width} x {height} pixels", hint="cut the clip's own square crop out"
         )
-    if height == size_px:
-        return frames
-    way = cv2.INTER_AREA if height > size_px else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame, (size_px, size_px), interpolation=way) for frame in frames])
+    return resized(frames, size_px)

@@ -5,7 +5,7 @@ from pathlib import Path
 from thvideo.errors import InputError
 from thvideo.training.meta_export import export_run
 from thvideo.training.run_folder import BEST, LAST, RunFolder
-from thvideo.weights.cards import Card, shipped_names, shipped_weight
+from thvideo.weights.cards import Card, shipped_names, shipped_weight, verify_file
 from thvideo.weights.load import check_generator
 
 _OPTIONS = "options.json"
@@ -39,6 +39,7 @@ def weights_file(name_or_path: str, exported: Path) -> tuple[Path, Card]:
         raise InputError(
             f"there are no weights at {path}", hint=f"a file, a run's folder, or one of {known}"
         )
+    verify_file(file)
     return file, check_generator(file)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from thvideo.draft.warp_generator import WarpGenerator
-from thvideo.evaluation.scene import Scene
+from thvideo.evaluation.scene import Scene, resized
 from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, U8Array
 from thvideo.stages.embed import Embed
@@ -109,9 +109,10 @@ class Truth:
         return {}
 
     def draw(self, scene: Scene, n_shots: int) -> Drawn:
-        """Return the driver's frames."""
+        """Return the driver's frames, as large as what others draw."""
         del n_shots
-        return Drawn(scene.truth, scene.driver_points)
+        scale = np.float32(scene.size_px / scene.truth.shape[1])
+        return Drawn(resized(scene.truth, scene.size_px), scene.driver_points * scale)
 
 
 class Copied:

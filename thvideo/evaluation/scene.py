@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from thvideo.errors import InputError
@@ -83,6 +84,15 @@ class Scene:
     @cached_property
     def _driver_labels(self) -> Labels:
         return self._source_labels if self.take.is_self else _labels(self._root, self.take.driver)
+
+
+def resized(frames: U8Array, size_px: int) -> U8Array:
+    """Bring square frames ``[T, S, S, 3]`` to another side."""
+    side = frames.shape[1]
+    if side == size_px:
+        return frames
+    way = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (size_px, size_px), interpolation=way) for frame in frames])
 
 
 def _labels(root: Path, row: ClipRow) -> Labels:
