@@ -24,7 +24,7 @@ from thvideo.training.meta import COLUMNS, MetaRun
 from thvideo.training.meta_events import RolledBack, Validated
 from thvideo.training.meta_export import export_run
 from thvideo.training.meta_options import Budget, Every, HowToRun
-from thvideo.training.run_folder import weights_to_begin_with
+from thvideo.training.run_folder import RunFolder, weights_to_begin_with
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -211,3 +211,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_begun_again(
 def test_a_rate_that_is_none_is_refused(drawn: Path, tmp_path: Path, rate: float) -> None:
     with pytest.raises(UsageError, match="learning rate"):
         made(drawn, tmp_path / "run", lr=rate)
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(WorkspaceError, match=r"metrics\.jsonl cannot be written"):
+        RunFolder(tmp_path).note(1, {"l1": 0.5})

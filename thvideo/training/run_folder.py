@@ -123,13 +123,24 @@ class RunFolder:
         return options_from_json(options), options_from_card(models)
 
     def note(self, step: int, values: Mapping[str, Any]) -> None:
-        """Add a line to the log, and its numbers to TensorBoard's events."""
+        """Add a line to the log, and its numbers to TensorBoard's events.
+
+        Raises:
+            WorkspaceError: The log cannot be written.
+        """
         if not self._is_writer:
             return
         # JSON knows no number that is none.
         told = {k: _rounded(v) for k, v in values.items() if not _is_no_number(v)}
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | told) + "\n")
+        log = self.path / METRICS
+        try:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step} | told) + "\n")
+        except OSError as error:
+            raise WorkspaceError(
+                f"{log} cannot be written ({reason_of(error)})",
+                hint=f"make place for it: thvideo metatrain -o {self.path} --resume goes on",
+            ) from error
         for name, value in told.items():
             if self._board is not None and isinstance(value, int | float):
                 self._board.add_scalar(name.replace("val_", "val/"), value, step)
