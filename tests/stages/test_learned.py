@@ -75,7 +75,7 @@ def test_the_warp_takes_no_weights(
 ) -> None:
     given = {"sources": (painting,), "driver": driver, "output": tmp_path / "a.mp4"}
     with pytest.raises(UsageError, match="takes no weights"):
-        reenact_graph(make_recipe({**given, "weights": swift}))
+        reenact_graph(make_recipe({**given, "generator": "warp", "weights": swift}))
 
 
 def test_weights_that_do_not_fit_are_told_by_the_plan_already(
@@ -93,4 +93,4 @@ def test_weights_that_do_not_fit_are_told_by_the_plan_already(
 def test_the_warp_has_nothing_to_fine_tune(painting: Path, driver: Path, tmp_path: Path) -> None:
     given = {"sources": (painting,), "driver": driver, "output": tmp_path / "a.mp4"}
     with pytest.raises(UsageError, match="nothing to fine-tune"):
-        reenact_graph(make_recipe({**given, "finetune_steps": 20}))
+        reenact_graph(make_recipe({**given, "generator": "warp", "finetune_steps": 20}))

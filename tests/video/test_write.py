@@ -204,9 +204,10 @@ def test_a_source_of_frames_that_fails_leaves_no_encoder(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     times = FrameTimes.constant(Fraction(25), 3)
+    before = set(children())  # such as multiprocessing's own
     with pytest.raises(KeyboardInterrupt):
         encode_chunk(tmp_path / "c", broken(), times, 0, 3, EncodeSettings())
-    assert children() == []
+    assert set(children()) <= before
 
 
 def test_an_ffmpeg_that_would_run_for_ever_is_dead_after_its_block() -> None:
