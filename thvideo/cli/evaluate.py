@@ -2,19 +2,14 @@
 
 import json
 import re
-import time
-from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from thvideo.cli import options
 from thvideo.cli.console import one_line, say
 from thvideo.cli.options import FILES, Given, Opt, takes
-from thvideo.cli.render import as_json, view_of
-from thvideo.errors import ThvideoError, UsageError
-from thvideo.pipeline import events
-from thvideo.stages.base import Progress, StageEvent
+from thvideo.cli.render import as_json, show_work, view_of
+from thvideo.errors import UsageError
 
 if TYPE_CHECKING:
     from thvideo.evaluation.methods import Drawing, Method
@@ -22,7 +17,7 @@ if TYPE_CHECKING:
     from thvideo.evaluation.run import Evaluation
     from thvideo.workspace.keys import DigestMemo
 
-_NODE, _PROTOCOL, _RULER = "evaluate", "Protocol", "Ruler"
+_PROTOCOL, _RULER = "Protocol", "Ruler"
 _METHODS = "truth,source,warp,swift"
 _CALL = "thvideo evaluate --data DATASET -o FOLDER"
 _OPTIONS = (
@@ -65,21 +60,10 @@ def evaluate(given: Given) -> None:
     from thvideo.synthesis.device import choose_device, cpu_threads
 
     resources = given.resources()
-    started_s = time.monotonic()
     with view_of(given) as view, cpu_threads(resources.threads):
         device = choose_device(resources.device)
         work = _work(given, Drawing(device, resources.precision, resources.batch_size))
-        view.show(events.RunStarted((_NODE,), (_NODE,)))
-        view.show(events.NodeStarted(_NODE, _NODE, f"{work.data} to {work.output}"))
-        happenings = cast("Generator[StageEvent, None, None]", evaluated(work))
-        try:
-            with closing(happenings):
-                for event in happenings:
-                    view.show(_as_pipeline_event(event))
-        except ThvideoError as error:
-            view.failed(error)
-            raise
-        view.show(events.NodeFinished(_NODE, "", time.monotonic() - started_s, 0))
+        show_work(view, "evaluate", f"{work.data} to {work.output}", evaluated(work))
     report = json.loads((work.output / REPORT).read_text(encoding="utf-8"))
     if given.flag("json"):
         say(as_json({"event": "evaluated", "folder": work.output} | report))
@@ -180,9 +164,3 @@ def _maybe_named(text: str, option: str) -> tuple[str, Path]:
     if not path:
         raise UsageError(f"{option} {text} names no path", hint=f"{option} NAME=PATH")
     return name, Path(path).expanduser()
-
-
-def _as_pipeline_event(event: StageEvent) -> events.Event:
-    if isinstance(event, Progress):
-        return events.NodeProgress(_NODE, event.done, event.total, event.unit)
-    return events.NodeNotice(_NODE, event.text)

@@ -2,20 +2,15 @@
 
 import json
 import os
-import time
-from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from thvideo.cli import options
 from thvideo.cli.console import one_line, say
 from thvideo.cli.humane import count, duration
 from thvideo.cli.options import FILES, OUTPUT, RUNNING, Given, Opt, takes
-from thvideo.cli.render import as_json, view_of
-from thvideo.errors import StageError, ThvideoError, UsageError
-from thvideo.pipeline import events
-from thvideo.stages.base import Progress, StageEvent
+from thvideo.cli.render import as_json, show_work, view_of
+from thvideo.errors import StageError, UsageError
 from thvideo.stages.prepare import REPORT, PrepareJob, prepare
 from thvideo.stages.prepare_options import (
     PrepareOptions,
@@ -25,7 +20,6 @@ from thvideo.stages.prepare_options import (
     parse_min_face,
 )
 
-_NODE = "prepare"
 _OPTIONS = (
     Opt("videos", FILES, "Folder tree of videos.", kind=Path, is_argument=True),
     Opt("dataset", FILES, "Folder to write; what is finished in it is kept.",
@@ -57,21 +51,8 @@ def prepare_command(given: Given) -> None:
     Each first folder below VIDEOS is a person, or each folder id00000 as in VoxCeleb.
     """
     job = _job(given)
-    started_s = time.monotonic()
     with view_of(given) as view:
-        view.show(events.RunStarted((_NODE,), (_NODE,)))
-        view.show(events.NodeStarted(_NODE, _NODE, f"{job.videos} to {job.dataset}"))
-        happenings = cast("Generator[StageEvent, None, None]", prepare(job))
-        try:
-            # Closed at once on an error, so that the workers end before the explanation.
-            with closing(happenings):
-                for event in happenings:
-                    view.show(_as_pipeline_event(event))
-        except ThvideoError as error:
-            view.failed(error)
-            raise
-        seconds = time.monotonic() - started_s
-        view.show(events.NodeFinished(_NODE, "", seconds, 0))
+        show_work(view, "prepare", f"{job.videos} to {job.dataset}", prepare(job))
     report = json.loads((job.dataset / REPORT).read_text(encoding="utf-8"))
     if given.flag("json"):
         say(as_json({"event": "prepared", "dataset": job.dataset} | report))
@@ -121,12 +102,6 @@ def _n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _as_pipeline_event(event: StageEvent) -> events.Event:
-    if isinstance(event, Progress):
-        return events.NodeProgress(_NODE, event.done, event.total, event.unit)
-    return events.NodeNotice(_NODE, event.text)
 
 
 def _summary(dataset: Path, report: dict[str, Any]) -> list[str]:

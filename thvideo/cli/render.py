@@ -2,8 +2,10 @@
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+import time
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Any, Protocol, cast
 
 from thvideo.cli.console import is_terminal, one_line, say, tell
 from thvideo.cli.humane import count, duration, rate
@@ -12,6 +14,7 @@ from thvideo.cli.summary import summary_lines
 from thvideo.errors import ThvideoError
 from thvideo.pipeline import events
 from thvideo.pipeline.events import Event
+from thvideo.stages.base import Progress, StageEvent
 
 
 class View(Protocol):
@@ -37,6 +40,38 @@ def view_of(given: Given) -> AbstractContextManager[View]:
 
         return LiveView()
     return nullcontext(PlainView())
+
+
+def show_work(view: View, name: str, what: str, work: Iterator[StageEvent]) -> None:
+    """Show work that is no part of a graph as a run of one node, to its end.
+
+    Args:
+        view: Shows it.
+        name: The node's.
+        what: From what to what, for the person.
+        work: Does the work and yields what happens.
+
+    Raises:
+        ThvideoError: The work failed; the view knows.
+    """
+    started_s = time.monotonic()
+    view.show(events.RunStarted((name,), (name,)))
+    view.show(events.NodeStarted(name, name, what))
+    try:
+        # Closed at once on an error, so that workers end before the explanation.
+        with closing(cast("Generator[StageEvent, None, None]", work)):
+            for event in work:
+                view.show(_of_node(name, event))
+    except ThvideoError as error:
+        view.failed(error)
+        raise
+    view.show(events.NodeFinished(name, "", time.monotonic() - started_s, 0))
+
+
+def _of_node(name: str, event: StageEvent) -> Event:
+    if isinstance(event, Progress):
+        return events.NodeProgress(name, event.done, event.total, event.unit)
+    return events.NodeNotice(name, event.text)
 
 
 class JsonView:
