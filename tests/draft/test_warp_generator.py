@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from thvideo.draft.folds import FOLDED_SHARE
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.imaging.crop import crop_for_face, take_crop, to_crop
 from thvideo.imaging.picture import load_picture
+from thvideo.imaging.warp import least_areas, spline_flow
 from thvideo.landmarks.adapt import adapt
-from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
+from thvideo.landmarks.pose import (
+    Pose,
+    angles_deg,
+    face_model,
+    fit_pose,
+    project,
+    rotation_from_angles,
+)
 from thvideo.shapes import F64Array, U8Array
 
 SIZE_PX = 192
@@ -167,12 +176,39 @@ def test_frames_that_would_fold_are_held_back_smoothly(
     points = np.repeat(source[None], 50, axis=0)
     points[25, 0:9, 0] += 80
     settled = generator.settle(points)
-    assert generator.fold_shares(points)[25] > 0
-    assert generator.fold_shares(settled).max() == 0
+    assert generator.fold_shares(points)[25] > FOLDED_SHARE
+    assert generator.fold_shares(settled).max() <= FOLDED_SHARE
     np.testing.assert_allclose(settled[0], source)
 
     walking = source + np.linspace(0, 6, 50)[:, None, None] * np.array([1.0, 0])
     np.testing.assert_allclose(generator.settle(walking), walking)
+
+
+def test_a_fold_beside_the_face_holds_nothing_back(source: F64Array) -> None:
+    aside = source + np.array([22.0, 0.0])
+    generator = WarpGenerator(noise_picture()[None], aside[None], CPU)
+    # Between the head and the border, that does not move, the background is pressed together.
+    moved = (aside + np.array([30.0, 0.0]))[None]
+    spline = generator._spline(moved, fit_pose(moved, generator.face))
+    pressed = spline_flow(spline, SIZE_PX, 49)
+    assert least_areas(pressed, SIZE_PX).min() < 0.12
+    np.testing.assert_allclose(generator.settle(moved), moved)
+    flow = generator.draw(moved).flow * (SIZE_PX - 1) / 2
+    assert least_areas(flow, SIZE_PX).min() > 0.1
+
+
+def test_what_is_held_back_is_the_turn_and_not_the_place(
+    generator: WarpGenerator, source: F64Array
+) -> None:
+    turned = posed(closed_face(), *[(45, 0, 10)] * 20) + np.array([12.0, -10.0])
+    settled = generator.settle(turned)
+    held, asked, own = (
+        fit_pose(faces[:1], generator.face) for faces in (settled, turned, source[None])
+    )
+    yaw, _, roll = (angles_deg(held.rotation) / angles_deg(asked.rotation))[0]
+    place = (held.translation - own.translation) / (asked.translation - own.translation)
+    assert 0.1 < yaw < 0.8
+    assert min(*place[0], roll) > yaw + 0.1
 
 
 def test_holding_back_changes_slowly_and_does_not_cross_a_cut(
@@ -216,7 +252,7 @@ def test_no_real_driver_folds_a_real_portrait(shared_data: Path) -> None:
                 driver = stored["points"][::4] / 16.0
             adapted = adapt(driver, generator.source)
             settled = generator.settle(adapted)
-            assert generator.fold_shares(settled).max() == 0
+            assert generator.fold_shares(settled).max() <= FOLDED_SHARE
             kept = (
                 np.abs(settled - generator.source).sum() / np.abs(adapted - generator.source).sum()
             )

@@ -9,6 +9,7 @@ from thvideo.landmarks.pose import (
     angles_deg,
     face_model,
     fit_pose,
+    pose_between,
     project,
     rotation_from_angles,
     rotation_from_vector,
@@ -83,6 +84,26 @@ def test_angles_and_rotations_are_inverses() -> None:
     pose = known_poses()
     angles = angles_deg(pose.rotation)
     np.testing.assert_allclose(rotation_from_angles(angles), pose.rotation, atol=1e-12)
+
+
+def test_a_pose_between_two_begins_at_one_ends_at_the_other_and_leans_apart() -> None:
+    start, end = (
+        Pose(rotation_from_angles(np.array([angles])), np.array([scale]), np.array([place]))
+        for angles, scale, place in (
+            ((20.0, -5.0, 10.0), 40.0, (60.0, 70.0)),
+            ((-30.0, 12.0, 35.0), 50.0, (80.0, 60.0)),
+        )
+    )
+    none, all_ = np.zeros(1), np.ones(1)
+    for shares, wanted in (((none, none), start), ((all_, all_), end)):
+        found = pose_between(start, end, *shares)
+        for value, right in zip(vars(found).values(), vars(wanted).values(), strict=True):
+            np.testing.assert_allclose(value, right, atol=1e-9)
+    # Leaning, size and place alone: the same face, turned and moved within the picture.
+    leant = project(face_model(), pose_between(start, end, none, all_))[0]
+    own = project(face_model(), start)[0]
+    sides = [np.linalg.norm(np.diff(points, axis=0), axis=1) for points in (leant, own)]
+    np.testing.assert_allclose(sides[0], sides[1] * 50 / 40, rtol=1e-9)
 
 
 def test_rotation_vectors_and_matrices_are_inverses() -> None:

@@ -9,6 +9,7 @@ import torch
 from tests.synthesis.tiny_networks import write_tiny
 from tests.training.drawn_faces import SIZE_PX as SIDE_PX
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
+from thvideo.draft.folds import FOLDED_SHARE
 from thvideo.errors import InputError
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
@@ -131,7 +132,7 @@ def test_a_frame_is_held_back_only_as_the_crop_that_serves_it_folds(
 ) -> None:
     crops = np.concatenate([noise()] * 2)
     frontal, turned = posed(0), posed(20)
-    turning = posed(*np.linspace(12, 25, 20), *np.linspace(25, 45, 20))
+    turning = posed(*np.linspace(12, 25, 20), *np.linspace(25, 60, 20))
     wanted = np.concatenate([np.repeat(frontal, 40, 0), turning])
     alone = generator_of(asleep, crops[:1], frontal)
     both = generator_of(asleep, crops, np.concatenate([frontal, turned]))
@@ -141,11 +142,11 @@ def test_a_frame_is_held_back_only_as_the_crop_that_serves_it_folds(
     np.testing.assert_array_equal(chosen, both.choose(wanted))
     moved = np.abs(settled - wanted).max(axis=(1, 2))
     # What the turned crop can show is shown, although the frontal one would fold.
-    assert moved[:50].max() < 1e-6
-    assert np.abs(alone.settle(wanted) - wanted)[50].max() > 0.5
+    assert moved[:54].max() < 0.01
+    assert np.abs(alone.settle(wanted) - wanted)[53].max() > 0.2
     assert moved[-1] > 0.5
     for source, draft in enumerate(both._drafts):
-        assert draft.fold_shares(settled[chosen == source]).max() == 0
+        assert draft.fold_shares(settled[chosen == source]).max() <= FOLDED_SHARE
 
 
 def test_the_paper_preset_draws_at_the_crops_size(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from thvideo.draft.eye import draw_eye
+from thvideo.draft.folds import FOLDED_SHARE, face_fold_shares, unfolded
 from thvideo.draft.mouth import TEETH_BELOW_LIP, draw_mouth, mouth_at, mouth_colours
 from thvideo.draft.openings import (
     OPENINGS,
@@ -27,8 +28,7 @@ from thvideo.draft.openings import (
 from thvideo.imaging.lookup import four_channels, look_up, three_channels
 from thvideo.imaging.warp import (
     Spline,
-    evaluate_spline,
-    fold_share,
+    fetch,
     pixel_grid,
     solve_spline,
     spline_flow,
@@ -37,7 +37,7 @@ from thvideo.imaging.warp import (
 from thvideo.landmarks import schema
 from thvideo.landmarks.control import SPLINE_POINTS, control_points, head_inside, head_points
 from thvideo.landmarks.expression import single_shape
-from thvideo.landmarks.pose import Pose, fit_pose, project
+from thvideo.landmarks.pose import Pose, fit_pose, pose_between, project
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
 
@@ -49,9 +49,6 @@ _GRID_PX = 8
 
 #: Over this share of the side the flow falls to exactly 0 at the border.
 _RIM = 0.05
-
-#: A warp that shrinks an area below this share counts as folded: it would look it.
-_LEAST_AREA = 0.12
 
 #: Strengths that are tried in turn on frames that fold.
 _STRENGTHS = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)
@@ -103,9 +100,9 @@ class WarpGenerator:
         source = amid_eyes(landmarks[:1])[0]
         self.source = source
         self.face, _ = single_shape(source)
-        pose = fit_pose(source[None], self.face)
-        self._controls = control_points(source[None], self.face, pose, self.size_px)
-        head = project(head_points(self.face), pose)[0]
+        self._pose = fit_pose(source[None], self.face)
+        self._controls = control_points(source[None], self.face, self._pose, self.size_px)
+        head = project(head_points(self.face), self._pose)[0]
         # Landmarks follow fully, the border not at all, the hair as far as the border lets it.
         n_border = self._controls.shape[1] - len(SPLINE_POINTS) - len(head)
         self._freedom = np.concatenate(
@@ -119,14 +116,14 @@ class WarpGenerator:
         self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
-        """Hold frames back that would fold, smoothly in time.
+        """Hold frames back in which the face would fold, smoothly in time.
 
         Args:
             points: ``[T, 70, 2]`` adapted landmarks of the whole video.
             cuts: First frames of new shots; holding back does not reach across them.
 
         Returns:
-            ``[T, 70, 2]`` that can be drawn without folds.
+            ``[T, 70, 2]`` that can be drawn without folds to be seen in the face.
         """
         points = amid_eyes(points)
         if len(points) == 0:
@@ -138,7 +135,7 @@ class WarpGenerator:
             held = np.flatnonzero(smooth < 1)
             # A little less motion folds less, nearly always: what still does is held back more.
             tried = self._held(points[held], smooth[held])
-            folded = held[self._fold_shares_of(tried) > 0]
+            folded = held[self._fold_shares_of(tried) > FOLDED_SHARE]
             if len(folded) == 0:
                 break
             strength[folded] = 0.75 * smooth[folded]
@@ -181,6 +178,7 @@ class WarpGenerator:
             pose = fit_pose(points, self.face)
             spline = self._spline(points, pose)
             coarse = _calm_rim(spline_flow(spline, self.size_px, self._n_steps))
+            coarse = unfolded(coarse, self.size_px)
             place = coarse + pixel_grid(self._n_steps, self.size_px, coarse)
             places = upsample_flow(place, self.size_px).cpu().permute(0, 3, 1, 2)  # [B, 2, S, S]
             frames = [look_up(self._picture, *frame) for frame in places.numpy()]
@@ -188,34 +186,38 @@ class WarpGenerator:
             skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
             marks = np.concatenate([points, project(skull, pose)], axis=1)
             targets = torch.from_numpy(marks).to(self.device, torch.float32)
-            unposed = (targets + evaluate_spline(spline, targets)).cpu()
+            unposed = (targets + _at(coarse, targets, self.size_px)).cpu()
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
                 self._draw(frames, opening, frame, targets.cpu(), unposed, places)
         drawn = np.stack([three_channels(frame) for frame in frames])
         return Draft(drawn, coarse * (2.0 / (self.size_px - 1)))
 
     def fold_shares(self, points: F64Array) -> F64Array:
-        """Return the share of folded cells ``[B]`` of adapted landmarks ``[B, 70, 2]``."""
+        """Return the share ``[B]`` of the face that folds, of adapted landmarks ``[B, 70, 2]``."""
         with torch.inference_mode():
             points = np.asarray(points, np.float64)
             spline = self._spline(points, fit_pose(points, self.face))
             coarse = _calm_rim(spline_flow(spline, self.size_px, 49))
-            shares: F64Array = fold_share(coarse, self.size_px, _LEAST_AREA).double().cpu().numpy()
-        return shares
+        return face_fold_shares(coarse, points, self.size_px)
 
     def _held(self, points: F64Array, strength: F64Array) -> F64Array:
-        """Weaken frames ``[T, 70, 2]`` by strengths ``[T]``: mouth first, then pose, never lids.
+        """Weaken frames ``[T, 70, 2]`` by strengths ``[T]``.
 
-        Wide mouths fold far more often than turned heads, and lids and irises not at all: they
-        are not part of the spline, and a blink that stays half open is seen at once.
+        The mouth first, then turns out of the picture's plane, last where the head is, how large
+        and how leaning: wide mouths fold far more often than turned heads, and what moves within
+        the plane hardly ever does. Lids and irises never: they are not part of the spline, and a
+        blink that stays half open is seen at once.
         """
         if len(points) == 0:
             return points
-        rigid = project(self.face, fit_pose(points, self.face))
+        pose = fit_pose(points, self.face)
         weaker = np.repeat(strength[:, None, None], schema.N_POINTS, axis=1)
         weaker[:, 36:48] = weaker[:, schema.IRISES] = 1.0
-        pose = 1 - (1 - strength[:, None, None]) ** 2
-        held: F64Array = self.source + pose * (rigid - self.source) + weaker * (points - rigid)
+        turn, within = 1 - (1 - strength) ** 2, 1 - (1 - strength) ** 8
+        rigid = project(self.face, pose_between(self._pose, pose, turn, within))
+        own = self.source - project(self.face, self._pose)
+        held: F64Array = rigid + (1 - turn[:, None, None]) * own
+        held += weaker * (points - project(self.face, pose))
         return held
 
     def _fold_shares_of(self, points: F64Array) -> F64Array:
@@ -227,13 +229,13 @@ class WarpGenerator:
 
     def _strengths(self, points: F64Array) -> F64Array:
         strength = np.ones(len(points))
-        folded = np.flatnonzero(self._fold_shares_of(points) > 0)
+        folded = np.flatnonzero(self._fold_shares_of(points) > FOLDED_SHARE)
         for weaker in _STRENGTHS:
             if len(folded) == 0:
                 break
             strength[folded] = weaker
             held = self._held(points[folded], np.full(len(folded), weaker))
-            folded = folded[self._fold_shares_of(held) > 0]
+            folded = folded[self._fold_shares_of(held) > FOLDED_SHARE]
         return strength
 
     def _spline(self, points: F64Array, pose: Pose) -> Spline:
@@ -286,6 +288,12 @@ def _calm_rim(flow: Tensor) -> Tensor:
     inward = (torch.minimum(line, 1 - line) / _RIM).clamp(0, 1)
     smooth = inward * inward * (3 - 2 * inward)
     return flow * (smooth[:, None] * smooth[None, :])[None, :, :, None]
+
+
+def _at(flow: Tensor, points: Tensor, size_px: int) -> Tensor:
+    """Read a coarse flow ``[B, n, n, 2]`` at points ``[B, N, 2]`` in pixels, ``[B, N, 2]``."""
+    found = fetch(flow.permute(0, 3, 1, 2), (points * (2.0 / (size_px - 1)) - 1)[:, None])
+    return found[:, :, 0].mT
 
 
 def _settled(strength: F64Array) -> F64Array:

@@ -146,26 +146,25 @@ def fetch(image: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(batch, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def fold_share(flow: Tensor, size_px: int, least: float = 0.0) -> Tensor:
-    """Return the share of cells where the warp folds over itself.
+def least_areas(flow: Tensor, size_px: int) -> Tensor:
+    """Return how large each cell of a warp is of its size in the result; below 0 it is turned over.
 
     Args:
         flow: ``[B, n, n, 2]`` displacements in pixels on an even grid over the image.
         size_px: Side of the image.
-        least: A cell counts as folded when its area shrinks below this share.
 
     Returns:
-        ``[B]`` between 0 and 1.
+        ``[B, n - 1, n - 1]``: the least of the areas at a cell's four corners.
     """
     n_steps = flow.shape[1]
     position = flow + pixel_grid(n_steps, size_px, flow)
     step = (size_px - 1) / (n_steps - 1)
     along_x = (position[:, :, 1:] - position[:, :, :-1]) / step
     along_y = (position[:, 1:] - position[:, :-1]) / step
-    folded = torch.zeros(len(flow), n_steps - 1, n_steps - 1, dtype=torch.bool, device=flow.device)
-    # A cell has four corners; each pairs one of two horizontal with one of two vertical edges.
-    for x_edge in (along_x[:, :-1], along_x[:, 1:]):
-        for y_edge in (along_y[:, :, :-1], along_y[:, :, 1:]):
-            area = x_edge[..., 0] * y_edge[..., 1] - x_edge[..., 1] * y_edge[..., 0]
-            folded |= area <= least
-    return folded.flatten(1).float().mean(dim=1)
+    # Each corner pairs one of two horizontal with one of two vertical edges.
+    areas = [
+        x_edge[..., 0] * y_edge[..., 1] - x_edge[..., 1] * y_edge[..., 0]
+        for x_edge in (along_x[:, :-1], along_x[:, 1:])
+        for y_edge in (along_y[:, :, :-1], along_y[:, :, 1:])
+    ]
+    return torch.stack(areas).amin(dim=0)

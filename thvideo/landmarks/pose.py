@@ -155,6 +155,31 @@ def project(shape: F64Array, pose: Pose) -> F64Array:
     return points
 
 
+def pose_between(start: Pose, end: Pose, turn: F64Array, within: F64Array) -> Pose:
+    """Return poses on the way from one to others, turns within the picture's plane apart.
+
+    The rotation between both is parted into a turn about the line of sight and one out of the
+    picture's plane (swing and twist).
+
+    Args:
+        start: One pose.
+        end: ``T`` poses.
+        turn: ``[T]`` 0..1, the share of the turn out of the plane.
+        within: ``[T]`` 0..1, the share of what happens in it: leaning, size and place.
+    """
+    between = end.rotation @ np.swapaxes(start.rotation, -1, -2)
+    twist = np.arctan2(between[:, 1, 0] - between[:, 0, 1], between[:, 0, 0] + between[:, 1, 1])
+    zero = np.zeros_like(twist)
+    swing = rotation_from_vector(np.stack([zero, zero, -twist], axis=-1)) @ between
+    swung = rotation_from_vector(turn[:, None] * vector_from_rotation(swing))
+    leaning = rotation_from_vector(np.stack([zero, zero, within * twist], axis=-1))
+    return Pose(
+        leaning @ swung @ start.rotation,
+        start.scale * (end.scale / start.scale) ** within,
+        start.translation + within[:, None] * (end.translation - start.translation),
+    )
+
+
 def fit_pose(points: F64Array, shape: F64Array | None = None) -> Pose:
     """Fit the head pose of every frame, by the points that expression hardly moves.
 

@@ -51,7 +51,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     generator: GeneratorName = "swift"
     motion: Motion = "relative"
     pose: float = 1.0
