@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,28 @@ def test_moving_the_source_is_better_than_copying_it(done: tuple[Path, dict[str,
         source["l1"]["mean"] / warp["l1"]["mean"] - 1
     )
     assert warp["ssim"]["n_people"] == 3
+
+
+def test_methods_draw_from_what_the_tracker_finds_or_from_the_labels(
+    drawn: Path, tiny_weights: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    output = tmp_path / "copy"
+    shutil.copytree(done[0], output)
+    tracked = sorted(path.relative_to(output) for path in (output / "landmarks").rglob("*.npz"))
+    assert tracked == [Path(f"landmarks/p{person}/0.points.npz") for person in (2, 3, 4)]
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
+    labels = replace(QUICK, landmarks="labels")
+    methods = _methods(output, tiny_weights, "truth", "warp")
+    report, _ = _run(_evaluation(drawn, output, methods, protocol=labels))
+    assert report["protocol"]["landmarks"] == "labels"
+    changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert {path.relative_to(output).parts[1] for path in changed} == {"warp"}
+    with (
+        np.load(done[0] / "cells" / "warp" / "p2" / "0.frames.npz") as by_tracker,
+        np.load(output / "cells" / "warp" / "p2" / "0.frames.npz") as by_labels,
+    ):
+        apart = np.linalg.norm(by_tracker["points"] - by_labels["points"], axis=-1)
+    assert 0.05 < apart.mean() < 0.1 * SIZE_PX
 
 
 def test_a_second_run_draws_and_measures_nothing(

@@ -37,6 +37,8 @@ _OPTIONS = (
     Opt("clips", _PROTOCOL, "Clips of each person at most.", kind=int, default=1),
     Opt("limit", _PROTOCOL, "People at most, for a quick look; 0 takes all.", kind=int, default=0),
     Opt("pairs", _PROTOCOL, "Table (source, driver) of clips for cross-reenactment.", kind=Path),
+    Opt("landmarks", _PROTOCOL, "What is drawn from: tracked by the bundled tracker, as reenact "
+        "does, or the dataset's labels.", kind=str, default="tracked"),
     Opt("seed", _PROTOCOL, "Of the choice of source frames.", kind=int, default=0),
     Opt("perceptual", _RULER, "NAME=PATH of a perceptual network; repeat for more.",
         kind=list[str]),
@@ -114,7 +116,7 @@ def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
     from thvideo.evaluation.protocol import ProtocolOptions, check_protocol
 
     names = {"split": "split", "frames": "n_frames", "run": "run_frames", "clips": "n_clips",
-             "limit": "limit", "seed": "seed"}  # fmt: skip
+             "limit": "limit", "seed": "seed", "landmarks": "landmarks"}  # fmt: skip
     chosen = {field: typed[name] for name, field in names.items() if name in typed}
     if "shots" in typed:
         if not re.fullmatch(r"\d+(,\d+)*", typed["shots"]):

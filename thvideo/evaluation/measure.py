@@ -72,11 +72,12 @@ class Ruler:
         }
         self._inception = None if inception is None else Inception(inception, device)
         self._inception_digest = "" if inception is None else digests.digest(inception)
-        self._tracker_digest = digests.digest(shipped_weight(LANDMARK_WEIGHT))
+        self.tracker_digest = digests.digest(shipped_weight(LANDMARK_WEIGHT))
         self.missing_extra = missing_extra()
 
     @cached_property
-    def _tracker(self) -> BundledTracker:
+    def tracker(self) -> BundledTracker:
+        """Finds landmarks; its weights are those of ``tracker_digest``."""
         return BundledTracker(str(self._device))
 
     @cached_property
@@ -123,11 +124,11 @@ class Ruler:
         return figures
 
     def _points(self, seen: Seen) -> F32Array:
-        key = self._key("points", seen, tracker=self._tracker_digest)
+        key = self._key("points", seen, tracker=self.tracker_digest)
 
         def make() -> dict[str, F32Array]:
             drawn = seen.drawn
-            return {"points": find_points(self._tracker, drawn.frames, drawn.points)}
+            return {"points": find_points(self.tracker, drawn.frames, drawn.points)}
 
         return np.asarray(seen.cell.arrays("points", key, make)["points"], np.float32)
 
@@ -175,7 +176,7 @@ class Ruler:
             points = self._points(seen)
             return {"faces": self._descriptor.describe(seen.drawn.frames, points)}
 
-        key = self._key("faces", seen, tracker=self._tracker_digest, every=str(EVERY))
+        key = self._key("faces", seen, tracker=self.tracker_digest, every=str(EVERY))
         return np.asarray(seen.cell.arrays("faces", key, make)["faces"], np.float32)
 
     def _key(self, what: str, seen: Seen, **depends: str) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from thvideo.errors import InputError, UsageError, reason_of
+from thvideo.evaluation.clip_landmarks import Landmarks
 from thvideo.shapes import I64Array
 from thvideo.training.dataset import ClipRow, ClipTable
 
@@ -33,6 +34,8 @@ class ProtocolOptions:
         n_clips: Clips of each person at most.
         limit: People at most; 0 takes all.
         seed: Of the choice of source frames.
+        landmarks: What is drawn from: landmarks that the bundled tracker finds, as in
+            reenactment, or the dataset's labels.
     """
 
     split: Literal["train", "val"] = "val"
@@ -42,6 +45,7 @@ class ProtocolOptions:
     n_clips: int = 1
     limit: int = 0
     seed: int = 0
+    landmarks: Landmarks = "tracked"
 
 
 @dataclass(frozen=True)
@@ -194,5 +198,9 @@ def check_protocol(options: ProtocolOptions) -> None:
             raise UsageError(f"--{name} cannot be {value}", hint="give a positive number")
     if options.limit < 0:
         raise UsageError(f"--limit cannot be {options.limit}", hint="0 takes all people")
+    if options.landmarks not in ("tracked", "labels"):
+        raise UsageError(
+            f"there are no landmarks {options.landmarks!r}", hint="--landmarks tracked or labels"
+        )
     if options.seed < 0:
         raise UsageError(f"--seed cannot be {options.seed}", hint="give 0 or a positive number")

@@ -2,6 +2,7 @@
 
 OUT/plan.json     which frames of which clips are sources, and which are held out
 OUT/cells         what was drawn and measured, kept
+OUT/landmarks     of the clips, tracked
 OUT/weights       of a run of meta-training that is judged, as they would be exported
 OUT/digests       of large files, so that they are not read again
 OUT/report.json   all figures of all rows and clips
@@ -18,6 +19,7 @@ import numpy as np
 
 from thvideo.errors import InputError, UsageError
 from thvideo.evaluation.cell import Cell, write_result
+from thvideo.evaluation.clip_landmarks import ClipLandmarks
 from thvideo.evaluation.measure import Ruler, Seen
 from thvideo.evaluation.methods import Drawn, Method, Truth
 from thvideo.evaluation.page import page
@@ -118,6 +120,14 @@ class Judging:
 
     def __init__(self, work: Evaluation, rows: Sequence[Row]) -> None:
         self._work, self._rows = work, rows
+        self._landmarks = ClipLandmarks(
+            work.data,
+            work.output,
+            work.protocol.landmarks,
+            lambda: work.ruler.tracker,
+            work.ruler.tracker_digest,
+            work.digests,
+        )
         self.judged: list[Judged] = []
         self.left_out: list[dict[str, str]] = []
 
@@ -161,7 +171,7 @@ class Judging:
 
     def _scene(self, take: Take) -> Scene:
         most = max((row.n_shots for row in self._rows), default=1)
-        return Scene(self._work.data, take, max(1, most))
+        return Scene(self._work.data, take, max(1, most), self._landmarks)
 
     def _seen(self, scene: Scene, row: Row) -> Seen:
         cell = Cell(self._work.output / CELLS, row.folder, scene.take.name)
@@ -182,6 +192,9 @@ class Judging:
             "sources": take.sources[: max(1, row.n_shots)],
             "wanted": take.wanted,
         }
+        if row.n_shots:
+            # True frames and finished videos are drawn from no landmarks.
+            parameters |= self._landmarks.made_by
         files = {
             f"{role}{suffix}": self._work.digests.digest(
                 clip_path(self._work.data, clip.clip, suffix)

@@ -6,13 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from thvideo.errors import InputError
+from thvideo.evaluation.clip_landmarks import ClipLandmarks
 from thvideo.evaluation.protocol import Take
 from thvideo.landmarks.adapt import adapt
-from thvideo.landmarks.schema import outer_eye_distance
 from thvideo.shapes import BoolArray, F32Array, F64Array, U8Array
 from thvideo.training.batch import region_of
-from thvideo.training.dataset import ClipRow, Labels, loss_mask, read_frames, read_labels
+from thvideo.training.dataset import Labels, loss_mask, read_frames, read_labels
 from thvideo.training.self_pairs import Shots
 
 
@@ -23,10 +22,12 @@ class Scene:
         root: The dataset's folder.
         take: What is drawn.
         max_shots: The most source frames that any method is given.
+        landmarks: What the methods draw from.
     """
 
-    def __init__(self, root: Path, take: Take, max_shots: int) -> None:
+    def __init__(self, root: Path, take: Take, max_shots: int, landmarks: ClipLandmarks) -> None:
         self._root, self.take, self._max_shots = root, take, max_shots
+        self._landmarks = landmarks
 
     def shots(self, n_shots: int) -> Shots:
         """Return the first source frames of the take.
@@ -44,10 +45,9 @@ class Scene:
     @cached_property
     def _shots(self) -> Shots:
         take, chosen = self.take, list(self.take.sources[: self._max_shots])
-        labels = self._source_labels
-        valid = np.repeat(labels.valid[None].astype(np.float32), len(chosen), axis=0)
+        valid = np.repeat(self._source_labels.valid[None].astype(np.float32), len(chosen), axis=0)
         crops = read_frames(self._root, take.source, chosen)
-        return Shots(crops, labels.points[chosen], valid)
+        return Shots(crops, self._source_landmarks[chosen], valid)
 
     @cached_property
     def truth(self) -> U8Array:
@@ -62,10 +62,11 @@ class Scene:
     @cached_property
     def wanted(self) -> F64Array:
         """The landmarks to draw ``[T, 70, 2]``: the clip's own, or the driver's motion adapted."""
+        wanted = list(self.take.wanted)
         if self.take.is_self:
-            return self.driver_points.astype(np.float64)
-        source = self._source_labels.points[self.take.sources[0]].astype(np.float64)
-        return adapt(self._driver_labels.points, source)[list(self.take.wanted)]
+            return self._source_landmarks[wanted].astype(np.float64)
+        source = self._source_landmarks[self.take.sources[0]].astype(np.float64)
+        return adapt(self._landmarks.of(self.take.driver), source)[wanted]
 
     @cached_property
     def mask(self) -> BoolArray:
@@ -78,12 +79,18 @@ class Scene:
         return np.stack([region_of(points, self.size_px) for points in self.driver_points])
 
     @cached_property
+    def _source_landmarks(self) -> F32Array:
+        return self._landmarks.of(self.take.source)
+
+    @cached_property
     def _source_labels(self) -> Labels:
-        return _labels(self._root, self.take.source)
+        return read_labels(self._root, self.take.source)
 
     @cached_property
     def _driver_labels(self) -> Labels:
-        return self._source_labels if self.take.is_self else _labels(self._root, self.take.driver)
+        if self.take.is_self:
+            return self._source_labels
+        return read_labels(self._root, self.take.driver)
 
 
 def resized(frames: U8Array, size_px: int) -> U8Array:
@@ -93,10 +100,3 @@ def resized(frames: U8Array, size_px: int) -> U8Array:
         return frames
     way = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
     return np.stack([cv2.resize(frame, (size_px, size_px), interpolation=way) for frame in frames])
-
-
-def _labels(root: Path, row: ClipRow) -> Labels:
-    labels = read_labels(root, row)
-    if not (outer_eye_distance(labels.points) > 1).all():
-        raise InputError(f"{row.clip} has frames without a face", hint="leave it out of clips.tsv")
-    return labels
