@@ -105,7 +105,7 @@ def test_the_judge_has_no_gradient_from_drawing_nor_the_drawer_from_judging() ->
 
 def test_one_picture_teaches_to_draw_it_from_deformed_ones() -> None:
     rule = StoppingRule(least_kept=0.0, patience=9)
-    options = replace(PIXELS, max_steps=30, batch_size=2, lr=5e-3, rule=rule, expression=0.0)
+    options = replace(PIXELS, max_steps=60, batch_size=2, lr=5e-3, rule=rule, expression=0.0)
     fine = tuning(options=options)
     points = list(fine.run())
     assert points[0].step == 0

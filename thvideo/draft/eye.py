@@ -12,15 +12,16 @@ _SKIN_ABOVE, _SKIN_BELOW = 0.95, 0.7
 
 #: A closing lid takes its colours from this far outside its line, in heights of the open eye:
 #: beyond the lashes, short of the brow's shadow.
-_LID_MARGIN = 0.3
+_LID_MARGIN = 0.45
 
 #: Lashes and the socket's shade darken what lies right beside an open eye. A lid that covers it is
 #: lit like the cheek: below its crease it nears, by this share, the colour found this far below,
 #: in heights of the open eye, and is nowhere darkened.
-_LID_LIGHT, _CHEEK = 0.5, 1.0
+_LID_LIGHT, _CHEEK = 0.3, 1.0
 
-#: The lash line on a closed eye: half its width in half eye widths, and how dark it is.
-_LASH_HALF, _LASH = 0.07, 0.7
+#: The lash line goes down with a closing lid: how far above and below the lid's edge it reaches, in
+#: half eye widths.
+_LASH_ABOVE, _LASH_BELOW = 0.3, 0.16
 
 #: Keeps ratios of heights calm where both vanish, at the corners; in half eye widths.
 _NO_HEIGHT = 0.02
@@ -106,11 +107,12 @@ def _lid_skin(image: F32Array, frame: Frame, edges: Edges, lids: Lids) -> Tensor
     grown = above + (share * share * (3 - 2 * share))[:, None] * (below - above)
     lit = _LID_LIGHT * closed * (1 - _fade(1.5 * share))
     grown = grown + lit[:, None] * (cheek - grown).clamp_min(0)
-    lash = sample(image, *frame.to_pixels(x, lids.upper))
-    line = torch.exp(-(((y - lids.new_upper) / _LASH_HALF) ** 2)) * ripe * _LASH
+    past = y - lids.new_upper
+    lash = sample(image, *frame.to_pixels(x, lids.upper + past.clamp_max(0)))
+    line = _fade(-past / _LASH_ABOVE) * _fade(past / _LASH_BELOW) * ripe
     grown = grown + line[:, None] * (torch.minimum(lash, grown) - grown)
     still = sample(image, *frame.to_pixels(x, y))
-    ramp = (0.5 * margin).clamp_min(1e-3)
+    ramp = (0.4 * margin).clamp_min(1e-3)
     inside = _fade(1 - (y - top) / ramp) * _fade(1 - (bottom - y) / ramp) * (x.abs() < 1)
     return still + inside[:, None] * (grown - still)
 

@@ -79,7 +79,8 @@ class Change:
         if options.colour and rng.random() < 0.8:
             strength = options.colour
             gamma = np.exp(rng.normal(0, 0.3 * strength) + rng.normal(0, 0.1 * strength, 3))
-            gain = np.exp(rng.normal(0, 0.15 * strength) + rng.normal(0, 0.1 * strength, 3))
+            # Paintings have casts that no camera has: teeth that are white in photos are not there.
+            gain = np.exp(rng.normal(0, 0.15 * strength) + rng.normal(0, 0.3 * strength, 3))
             values = (np.linspace(0, 1, 256)[:, None] ** gamma) * gain
             table = np.clip(255 * values, 0, 255).round().astype(np.uint8)
             saturation = float(np.clip(rng.normal(1, 0.4 * strength), 0, 1.6))
