@@ -13,6 +13,15 @@ from thvideo.shapes import F32Array
 _LEAST_LIP = 0.03
 
 
+#: A picture's mouth is shut below the first gap of its inner lips and open above the second, in
+#: half mouth widths.
+_SHUT, _OPEN = 0.06, 0.16
+
+#: What lies this near the lower lip's edge in the picture may be the lip itself: it is not shown
+#: where the lips part farther.
+_LIP_RIM = 0.08
+
+
 @dataclass(frozen=True)
 class MouthColours:
     """What a mouth shows that was closed in the picture, ``[3]`` each, 0..255.
@@ -94,6 +103,8 @@ class Mouth:
         stretch: How much higher the head's warp has made mouth and lips ``[B, 1, 1]``; what lies
             behind them is not stretched.
         colours: What shows between the lips.
+        guessed: How much of it has to be guessed, 0..1: a mouth that is open in the picture shows
+            its teeth, or that it shows none.
     """
 
     upper_lip: Tensor
@@ -101,6 +112,7 @@ class Mouth:
     teeth_edge: Tensor
     stretch: Tensor
     colours: MouthColours
+    guessed: float
 
 
 def mouth_at(
@@ -120,7 +132,9 @@ def mouth_at(
     now = torch.linalg.vector_norm(targets[:, 57] - targets[:, 51], dim=-1)
     stretch = now / torch.linalg.vector_norm(source[57] - source[51]).clamp_min(1)
     edge = along(edge_curve(frame, teeth), lids.x)
-    return Mouth(upper, lower, edge, stretch[:, None, None].clamp_min(0.5), colours)
+    gap = float(torch.linalg.vector_norm(source[66] - source[62])) / frame.half_px
+    guessed = 1 - min(1.0, max(0.0, (gap - _SHUT) / (_OPEN - _SHUT)))
+    return Mouth(upper, lower, edge, stretch[:, None, None].clamp_min(0.5), colours, guessed)
 
 
 def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
@@ -152,7 +166,9 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tenso
 
     # What the picture shows between the lips hangs from the upper jaw, as teeth do.
     inner_y = lids.upper + (y - new_upper) * mouth.stretch
-    shown = ((lids.lower - inner_y) * frame.half_px + 1).clamp(0, 1)
+    wider = (new_lower - new_upper) - (lids.lower - lids.upper)
+    rim = wider.clamp(0, _LIP_RIM)
+    shown = ((lids.lower - rim - inner_y) * frame.half_px + 1).clamp(0, 1)
     # A closed mouth's line is lip, not what lies behind.
     shown = shown * ((lids.lower - lids.upper) * frame.half_px - 1).clamp(0, 1)
     teeth = sample(image, *frame.to_pixels(x, torch.minimum(inner_y, lids.lower)))
@@ -163,7 +179,7 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tenso
     )
     shade = torch.lerp(top_colour, bottom_colour, depth[:, None] ** 1.5)
     cover, light = _teeth(x, y, new_upper, mouth, frame.half_px)
-    shade = shade + cover[:, None] * (tooth * light[:, None] - shade)
+    shade = shade + mouth.guessed * cover[:, None] * (tooth * light[:, None] - shade)
     inside = shade + shown[:, None] * (teeth - shade)
     cover = between(y, new_upper, new_lower, frame.half_px) * (x.abs() < 1)
     return lips + cover[:, None] * (inside - lips)

@@ -1,6 +1,7 @@
 """Methods by the names that a person types."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from thvideo.errors import UsageError
@@ -12,10 +13,12 @@ from thvideo.evaluation.methods import (
     Drawing,
     FineTuned,
     Learned,
+    Looks,
     Method,
     Truth,
     Warped,
 )
+from thvideo.stages.finetune import looked_through
 from thvideo.weights.cards import Card, shipped_names
 from thvideo.workspace.keys import DigestMemo
 
@@ -29,10 +32,14 @@ class Catalogue:
     Args:
         drawing: Where and how learned methods and the warp draw.
         output: Folder of the evaluation: a run's weights are exported into it.
+        looks_through: Files of the perceptual networks that fine-tuning looks through.
     """
 
-    def __init__(self, drawing: Drawing, output: Path) -> None:
+    def __init__(
+        self, drawing: Drawing, output: Path, looks_through: Mapping[str, Path] | None = None
+    ) -> None:
         self._drawing, self._output = drawing, output
+        self._looks = Looks(looked_through(looks_through or {}), DigestMemo(output))
         self._weights: dict[str, tuple[Path, Card]] = {}
 
     def add_weights(self, name: str, path: Path) -> str:
@@ -79,8 +86,9 @@ class Catalogue:
             known = ", ".join(dict.fromkeys((*_FIXED, *shipped, *self._weights)))
             hint = f"--weights FILE gives {base}" if base in _PRESETS else f"one of {known}"
             raise UsageError(f"there are no weights for the method {name!r}", hint=hint)
-        kind = Learned if name == base else FineTuned
-        return kind(name, *self._weights[base], self._drawing)
+        if name == base:
+            return Learned(name, *self._weights[base], self._drawing)
+        return FineTuned(name, *self._weights[base], self._drawing, self._looks)
 
     def finished(self, name: str, folder: Path, digests: DigestMemo) -> Method:
         """Return another tool's videos as a method.

@@ -12,6 +12,7 @@ import torch
 
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.evaluation.scene import Scene, resized
+from thvideo.models.perceptual import PerceptualNet, perceptual_net
 from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, U8Array
 from thvideo.stages.embed import Embed
@@ -31,6 +32,7 @@ from thvideo.training.few_shot_start import few_shot_options, meta_learned
 from thvideo.training.self_pairs import Shots
 from thvideo.weights.cards import Card, sha256_of_tensors
 from thvideo.weights.personal import PERSONAL, PersonalWeights, save_personal
+from thvideo.workspace.keys import DigestMemo
 
 FINETUNED = "-finetuned"
 
@@ -197,6 +199,31 @@ class Learned:
         return NeuralGenerator(networks, source, adain, self._drawing.precision)
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Perceptual networks that fine-tuning compares pictures with.
+
+    Args:
+        files: Of each network, by preset.
+        memo: Digests of files.
+    """
+
+    files: Mapping[str, Path]
+    memo: DigestMemo
+
+    def networks(self, device: torch.device) -> dict[str, PerceptualNet]:
+        """Load them.
+
+        Raises:
+            InputError: A file is missing or holds something else.
+        """
+        return {name: perceptual_net(name, path).to(device) for name, path in self.files.items()}
+
+    def digests(self) -> dict[str, str]:
+        """Return what a fine-tuned generator depends on."""
+        return {name: self.memo.digest(path) for name, path in self.files.items()}
+
+
 class FineTuned(Learned):
     """A learned generator, fine-tuned on the source frames until it ends by itself.
 
@@ -205,12 +232,20 @@ class FineTuned(Learned):
         weights: The file.
         card: What the file says of itself.
         drawing: Where and how.
+        looks: What it looks through.
     """
+
+    def __init__(
+        self, name: str, weights: Path, card: Card, drawing: Drawing, looks: Looks
+    ) -> None:
+        super().__init__(name, weights, card, drawing)
+        self._looks = looks
+        self._options = few_shot_options(card, tuple(looks.files))
 
     def made_of(self, take_name: str) -> Mapping[str, Any]:
         """Depend on how the product fine-tunes too: losses count as the card says."""
-        tuning = {"finetune": Finetune.version, "tuning": asdict(few_shot_options(self._card))}
-        return {**super().made_of(take_name), **tuning}
+        tuning = {"finetune": Finetune.version, "tuning": asdict(self._options)}
+        return {**super().made_of(take_name), **tuning, "looks": self._looks.digests()}
 
     def draw(self, scene: Scene, n_shots: int) -> Drawn:
         """Draw as ``reenact --finetune-steps -1`` does."""
@@ -220,8 +255,8 @@ class FineTuned(Learned):
         tuning = FineTuning(
             networks,
             shots,
-            few_shot_options(card),
-            perceptual={},
+            self._options,
+            perceptual=self._looks.networks(self._drawing.device),
             embedding=torch.from_numpy(embedding),
             device=self._drawing.device,
         )
