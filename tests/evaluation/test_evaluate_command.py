@@ -148,6 +148,12 @@ def test_a_folder_whose_name_is_no_text_is_reported(
         (("--data", "DATA", "-o", "out", "--split", "test"), 2, "no split 'test'"),
         (("--data", "DATA", "-o", "out", "--methods", "magic"), 2, "'magic'"),
         (("--data", "DATA", "-o", "out", "--perceptual", "lpips"), 2, "not NAME=PATH"),
+        (("--data", "DATA", "-o", "out", "--finetune-perceptual", "a=b"), 2, "cannot look through"),
+        (
+            ("--data", "DATA", "-o", "out", "--finetune-perceptual", "vgg19=b"),
+            2,
+            "none is named",
+        ),
         (("--data", "DATA", "-o", "out", "--results", "nowhere"), 2, "no folder"),
         (("--data", "DATA", "-o", "out", "--results", "..=."), 2, "cannot be called '..'"),
         (("--data", "DATA", "-o", "out", "--methods", ""), 2, "no method is named"),

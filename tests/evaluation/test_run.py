@@ -18,7 +18,7 @@ from tests.training.drawn_faces import SIZE_PX, SMALL_SWIFT
 from thvideo.errors import InputError, UsageError
 from thvideo.evaluation.catalogue import Catalogue
 from thvideo.evaluation.measure import Ruler
-from thvideo.evaluation.methods import Drawing, FineTuned, Method
+from thvideo.evaluation.methods import Drawing, FineTuned, Looks, Method
 from thvideo.evaluation.protocol import ProtocolOptions
 from thvideo.evaluation.run import Evaluation, evaluate
 from thvideo.stages.base import Notice
@@ -288,22 +288,27 @@ def test_a_clip_that_the_table_calls_another_kind_is_measured_anew(
     assert found[0] != found[1]
 
 
-def test_a_fine_tuned_generator_depends_on_how_its_losses_count(tiny_weights: Path) -> None:
+def test_a_fine_tuned_generator_depends_on_how_its_losses_count(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
     made = []
-    for adversarial in (1.0, 0.5):
+    (tmp_path / "net").write_bytes(b"of a network")
+    nothing = Looks({}, DigestMemo(tmp_path))
+    network = Looks({"vgg19-small": tmp_path / "net"}, DigestMemo(tmp_path))
+    for adversarial, looks in ((1.0, nothing), (0.5, nothing), (0.5, network)):
         losses = {"adversarial": adversarial, "feature_matching": 2.0}
         trained = {"options": {"losses": losses, "adversarial_from": 0}}
         card = card_inside(tiny_weights) | {"steps": 5, "training": trained}
-        method = FineTuned("tiny-finetuned", tiny_weights, card, DRAWING)
+        method = FineTuned("tiny-finetuned", tiny_weights, card, DRAWING, looks)
         made.append(stage_key("drawn", 1, method.made_of("p2/0"), {}, {}))
-    assert made[0] != made[1]
+    assert len(set(made)) == 3
 
 
 def test_a_fine_tuned_generator_is_another_method(
     drawn: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = FewShotOptions(size_px=SIZE_PX, steps=2, n_deformed=4, n_held_out=2, lr=1e-3)
-    monkeypatch.setattr("thvideo.evaluation.methods.few_shot_options", lambda card: short)
+    monkeypatch.setattr("thvideo.evaluation.methods.few_shot_options", lambda card, names: short)
     one = ProtocolOptions(shots=(1,), n_frames=2, run_frames=2, limit=1)
     methods = _methods(tmp_path, tiny_weights, "tiny", "tiny-finetuned")
     report, _ = _run(_evaluation(drawn, tmp_path, methods, protocol=one, baseline="tiny"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _OPTIONS = (
         "swift, paper or a NAME of --weights, and NAME-finetuned.", kind=str, default=_METHODS),
     Opt("weights", _PROTOCOL, "Weights of swift or paper: a shipped name, a file or the folder of "
         "a run. NAME=PATH judges them as another method; repeat for more.", kind=list[str]),
+    Opt("finetune_perceptual", _PROTOCOL, "NAME=PATH of a perceptual network that NAME-finetuned "
+        "methods are fine-tuned with; repeat for more.", kind=list[str]),
     Opt("results", _PROTOCOL, "Folder of another tool's videos, NAME.mp4 a clip: NAME=DIR or DIR; "
         "repeat for more.", kind=list[str]),
     Opt("split", _PROTOCOL, "Whose clips: val or train.", kind=str, default="val"),
@@ -94,10 +97,7 @@ def _work(given: Given, drawing: "Drawing") -> "Evaluation":
     output = typed["folder"].expanduser()
     digests = DigestMemo(output)
     methods = _methods(typed, drawing, digests)
-    networks = [_named(text, "--perceptual") for text in typed.get("perceptual", ())]
-    perceptual = dict(networks)
-    if len(perceptual) < len(networks):
-        raise UsageError("a perceptual network is given twice", hint="one --perceptual a NAME")
+    perceptual = _networks(typed.get("perceptual", ()), "--perceptual")
     names = [method.name for method in methods]
     baseline = typed.get("baseline", "warp" if "warp" in names else "none")
     return Evaluation(
@@ -132,8 +132,17 @@ def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
 def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -> list["Method"]:
     from thvideo.evaluation.catalogue import Catalogue
     from thvideo.evaluation.methods import FINETUNED
+    from thvideo.stages.finetune import LOOKS_THROUGH
 
-    catalogue = Catalogue(drawing, typed["folder"].expanduser())
+    option = "--finetune-perceptual"
+    looks_through = _networks(typed.get("finetune_perceptual", ()), option)
+    for name in looks_through:
+        if name not in LOOKS_THROUGH:
+            raise UsageError(
+                f"fine-tuning cannot look through {name!r}",
+                hint=f"one of {', '.join(LOOKS_THROUGH)}",
+            )
+    catalogue = Catalogue(drawing, typed["folder"].expanduser(), looks_through)
     wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
     for text in typed.get("weights", ()):
         name = catalogue.add_weights(*_maybe_named(text, "--weights"))
@@ -143,6 +152,11 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
         catalogue.finished(name or path.name, path, digests)
         for name, path in (_maybe_named(text, "--results") for text in typed.get("results", ()))
     ]
+    if looks_through and not any(name.endswith(FINETUNED) for name in wanted):
+        raise UsageError(
+            f"{option} is for fine-tuned methods, and none is named",
+            hint=f"such as --methods warp,swift,swift{FINETUNED}",
+        )
     methods = [*(catalogue.method(name) for name in dict.fromkeys(wanted)), *finished]
     if not methods:
         raise UsageError("no method is named", hint=f"--methods {_METHODS}")
@@ -150,6 +164,14 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"two methods are called {twice[0]!r}", hint="NAME=PATH gives a name")
     return methods
+
+
+def _networks(texts: Sequence[str], option: str) -> dict[str, Path]:
+    pairs = [_named(text, option) for text in texts]
+    networks = dict(pairs)
+    if len(networks) < len(pairs):
+        raise UsageError("a perceptual network is given twice", hint=f"one {option} a NAME")
+    return networks
 
 
 def _named(text: str, option: str) -> tuple[str, Path]:
