@@ -59,6 +59,9 @@ _SETTLE_FRAMES = 6
 #: Rounds of smoothing and checking again; the third is hardly ever needed.
 _SETTLE_ROUNDS = 8
 
+#: Folds are looked for on a grid of so many points along a side.
+_FOLD_STEPS = 33
+
 #: Frames whose folds are looked for at once.
 _FOLD_BATCH = 64
 
@@ -197,7 +200,7 @@ class WarpGenerator:
         with torch.inference_mode():
             points = np.asarray(points, np.float64)
             spline = self._spline(points, fit_pose(points, self.face))
-            coarse = _calm_rim(spline_flow(spline, self.size_px, 49))
+            coarse = _calm_rim(spline_flow(spline, self.size_px, _FOLD_STEPS))
         return face_fold_shares(coarse, points, self.size_px)
 
     def _held(self, points: F64Array, strength: F64Array) -> F64Array:
