@@ -9,7 +9,7 @@ from thvideo.errors import InputError, UsageError
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
 from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
-from thvideo.stages.composite import AudioChoice, Composite
+from thvideo.stages.composite import CROPS, AudioChoice, Composite
 from thvideo.stages.embed import Embed
 from thvideo.stages.extract import Extract
 from thvideo.stages.finetune import LOOKS_THROUGH, Finetune
@@ -31,12 +31,15 @@ class Node:
         stage: What runs.
         inputs: Ids of the nodes whose artifacts it needs, by role.
         files: The person's files it needs, by role.
+        takes: The role of the input whose frames it can take while they are made, so that it
+            runs beside the node before it; None if it needs every artifact whole.
     """
 
     id: str
     stage: Stage
     inputs: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
+    takes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -242,8 +245,9 @@ def _composite(recipe: Recipe, driver: str) -> Node:
         audio="file" if isinstance(audio, Path) else cast(AudioChoice, audio),
         crf=recipe.crf,
     )
-    inputs = {"identity": "embed", "crops": "reenact", "driver": driver}
-    return Node("composite", stage, inputs, {"audio": audio} if isinstance(audio, Path) else {})
+    inputs = {"identity": "embed", CROPS: "reenact", "driver": driver}
+    files = {"audio": audio} if isinstance(audio, Path) else {}
+    return Node("composite", stage, inputs, files, takes=CROPS)
 
 
 def _add(nodes: list[Node], node: Node) -> str:

@@ -1,23 +1,23 @@
 """The runner: follows the plan, makes each artifact under its lock, and yields events."""
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from thvideo.errors import DeviceError, InputError, ThvideoError, WorkspaceError
+from thvideo.errors import DeviceError, ThvideoError, WorkspaceError
 from thvideo.pipeline import events
+from thvideo.pipeline.beside import Beside
 from thvideo.pipeline.deliver import deliver
 from thvideo.pipeline.graph import Graph, graph_keys
-from thvideo.pipeline.memory import MemoryMeter
+from thvideo.pipeline.making import Making
 from thvideo.pipeline.plan import Step, plan
 from thvideo.pipeline.report import Made, comparison_path, report_path, write_report
-from thvideo.pipeline.versions import versions
-from thvideo.stages.base import Job, Notice, Resources, parameters
+from thvideo.stages.base import Job, Resources
+from thvideo.stages.handover import Handover
 from thvideo.workspace.durable import disk_full, is_disk_full
-from thvideo.workspace.keys import stage_key
-from thvideo.workspace.manifest import InputFile, Manifest
-from thvideo.workspace.store import Artifact, Build, Workspace, utc_now
+from thvideo.workspace.store import Workspace
 
 
 def run(
@@ -46,8 +46,13 @@ def run(
             tuple(step.node.id for step in steps if step.action == "run"),
         )
         made: dict[str, Made] = {}
-        for step in steps:
-            yield from _follow(step, made, workspace, resources)
+        waiting = deque(steps)
+        while waiting:
+            step = waiting.popleft()
+            if waiting and _runs_beside(waiting[0], step):
+                yield from _follow_both(step, waiting.popleft(), made, workspace, resources)
+            else:
+                yield from _follow(step, made, workspace, resources)
         output, report = None, None
         if graph.recipe is not None and graph.recipe.output is not None:
             output = graph.recipe.output
@@ -75,81 +80,91 @@ def _follow(
         made[node.id] = Made(step, artifact, ran=False)
         yield events.NodeReused(node.id, step.key)
         return
+    with ExitStack() as held:
+        making = yield from _begin(step, made, workspace, resources, held)
+        if making is not None:
+            with _failures_explained(workspace.root):
+                yield from making.run()
+                yield from _publish(making, made)
+
+
+def _runs_beside(taker: Step, maker: Step) -> bool:
+    """Tell whether a step can take what another makes while it is made."""
+    role = taker.node.takes
+    return (
+        role is not None
+        and taker.node.inputs[role] == maker.node.id
+        and taker.action == maker.action == "run"
+    )
+
+
+def _follow_both(
+    maker: Step, taker: Step, made: dict[str, Made], workspace: Workspace, resources: Resources
+) -> Iterator[events.Event]:
+    """Make two nodes side by side: the second takes the frames of the first as they come."""
+    assert taker.node.takes is not None  # _runs_beside
+    handover = Handover(maker.key)
+    with ExitStack() as held:
+        making = yield from _begin(maker, made, workspace, resources, held, gives=handover)
+        if making is not None:
+            held.enter_context(_failures_explained(workspace.root))
+            beside = held.enter_context(Beside(making, handover))
+            yield from beside.until_it_gives()
+            arriving = {taker.node.takes: handover}
+            taking = yield from _begin(taker, made, workspace, resources, held, arriving=arriving)
+            for event in taking.run() if taking is not None else ():
+                yield from beside.told()
+                if handover.is_over and maker.node.id not in made:
+                    yield from _publish(making, made)
+                yield event
+            handover.leave()
+            yield from beside.to_the_end()
+            if maker.node.id not in made:
+                yield from _publish(making, made)
+            if taking is not None:
+                yield from _publish(taking, made)
+            return
+    yield from _follow(taker, made, workspace, resources)
+
+
+def _begin(
+    step: Step,
+    made: dict[str, Made],
+    workspace: Workspace,
+    resources: Resources,
+    held: ExitStack,
+    *,
+    gives: Handover | None = None,
+    arriving: Mapping[str, Handover] | None = None,
+) -> Generator[events.Event, None, Making | None]:
+    """Take a step's lock until ``held`` ends.
+
+    Returns:
+        What makes it; None if another run has made it meanwhile.
+    """
+    node = step.node
     yield events.NodeStarted(node.id, node.stage.name, step.reason)
     if workspace.is_locked(step.key):
         yield events.NodeNotice(node.id, "another run is making this; waiting for it")
-    with workspace.building(node.stage.name, step.key, anew=step.forced) as build:
-        for text in workspace.take_notices():
-            yield events.NodeNotice(node.id, text)
-        if build.existing is not None:
-            made[node.id] = Made(step, build.existing, ran=False)
-            yield events.NodeReused(node.id, step.key)
-            return
-        inputs = {
-            role: made[made_by].artifact for role, made_by in node.inputs.items() if made_by in made
-        }
-        with _failures_explained(workspace.root):
-            artifact = yield from _make(step, inputs, build, workspace, resources)
-    made[node.id] = Made(step, artifact, ran=True)
+    build = held.enter_context(workspace.building(node.stage.name, step.key, anew=step.forced))
+    for text in workspace.take_notices():
+        yield events.NodeNotice(node.id, text)
+    if build.existing is not None:
+        made[node.id] = Made(step, build.existing, ran=False)
+        yield events.NodeReused(node.id, step.key)
+        return None
+    inputs = {
+        role: made[made_by].artifact for role, made_by in node.inputs.items() if made_by in made
+    }
+    job = Job(inputs, node.files, build.chunks, resources, gives=gives, arriving=arriving or {})
+    return Making(step, job, build, workspace.digests)
+
+
+def _publish(making: Making, made: dict[str, Made]) -> Iterator[events.Event]:
+    node, artifact = making.step.node, making.publish()
+    made[node.id] = Made(making.step, artifact, ran=True)
     manifest = artifact.manifest
-    yield events.NodeFinished(node.id, step.key, manifest.seconds, manifest.peak_bytes)
-
-
-def _make(
-    step: Step,
-    inputs: dict[str, Artifact],
-    build: Build,
-    workspace: Workspace,
-    resources: Resources,
-) -> Generator[events.Event, None, Artifact]:
-    """Run a stage and publish its artifact, which is the generator's return value."""
-    node, stage = step.node, step.node.stage
-    job = Job(inputs, node.files, build.chunks, resources)
-    meter, started_s = MemoryMeter(), time.monotonic()
-    happenings = stage.run(job)
-    try:
-        for event in happenings:
-            meter.sample()
-            if isinstance(event, Notice):
-                yield events.NodeNotice(node.id, event.text)
-            else:
-                yield events.NodeProgress(node.id, event.done, event.total, event.unit)
-    finally:
-        # Stops the stage's child processes at once, not when it is collected as garbage.
-        if isinstance(happenings, Generator):
-            happenings.close()
-    manifest = Manifest(
-        key=step.key,
-        stage=stage.name,
-        version=stage.version,
-        parameters=parameters(stage),
-        inputs={role: artifact.key for role, artifact in inputs.items()},
-        files={role: _input_file(path, workspace) for role, path in node.files.items()},
-        facts=job.facts,
-        seconds=round(time.monotonic() - started_s, 3),
-        peak_bytes=meter.peak_bytes(),
-        versions=versions(),
-        made_at=utc_now(),
-    )
-    _check_unchanged(step, manifest)
-    return build.publish(manifest)
-
-
-def _input_file(path: Path, workspace: Workspace) -> InputFile:
-    return InputFile(workspace.digests.digest(path), path.stat().st_size, path.name)
-
-
-def _check_unchanged(step: Step, manifest: Manifest) -> None:
-    """Refuse to publish under a key what was made of other bytes than the key says."""
-    digests = {role: file.digest for role, file in manifest.files.items()}
-    wanted = stage_key(
-        manifest.stage, manifest.version, manifest.parameters, manifest.inputs, digests
-    )
-    if wanted != step.key:
-        names = ", ".join(str(path) for path in step.node.files.values())
-        raise InputError(
-            f"{names} changed during the run", hint="run again when the file is complete"
-        )
+    yield events.NodeFinished(node.id, manifest.key, manifest.seconds, manifest.peak_bytes)
 
 
 @contextmanager

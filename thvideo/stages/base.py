@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
+from thvideo.stages.handover import Handover
 from thvideo.workspace.chunks import Chunks
 from thvideo.workspace.store import Artifact
 
@@ -61,6 +62,9 @@ class Job:
         chunks: The folder that becomes the artifact; what is in it survives a kill.
         resources: How to run.
         facts: Filled by the stage: small JSON values kept in the manifest and the report.
+        gives: Takes the frames that the stage makes, for one that runs beside it.
+        arriving: What an artifact that is still being made will hold, by role; its role is not
+            among ``inputs``.
     """
 
     inputs: Mapping[str, Artifact]
@@ -68,6 +72,8 @@ class Job:
     chunks: Chunks
     resources: Resources
     facts: dict[str, Any] = field(default_factory=dict)
+    gives: Handover | None = None
+    arriving: Mapping[str, Handover] = field(default_factory=dict)
 
 
 class Stage(Protocol):

@@ -11,13 +11,12 @@ import numpy as np
 from thvideo.shapes import U8Array
 from thvideo.stages.base import Container, Job, Progress, StageEvent
 from thvideo.stages.footage import Footage, open_footage
-from thvideo.stages.streaming import chunk_bounds, fed
+from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 
 if TYPE_CHECKING:
     from thvideo.imaging.blend import OutputPlan
     from thvideo.synthesis.identity import Identity
     from thvideo.video.audio import Sound
-    from thvideo.workspace.store import Artifact
 
 #: Kept in every container: whoever meets the file later shall know what it is.
 METADATA = {
@@ -25,6 +24,12 @@ METADATA = {
     "comment": "Made with thvideo: the person shown was animated by software.",
     "description": "Synthetic media: a still portrait animated with another person's motion.",
 }
+
+#: The role of the crops, which may be taken while they are drawn.
+CROPS = "crops"
+
+#: Output frames made at once.
+_BATCH = 8
 
 Framing = Literal["full", "crop"]
 AudioChoice = Literal["driver", "none", "file"]
@@ -34,8 +39,8 @@ AudioChoice = Literal["driver", "none", "file"]
 class Composite:
     """Encode the finished video.
 
-    Inputs: ``identity`` (embed), ``crops`` (reenact), ``driver`` (extract). Files: ``audio``
-    when ``audio`` is "file".
+    Inputs: ``identity`` (embed), ``crops`` (reenact; they may arrive while they are drawn),
+    ``driver`` (extract). Files: ``audio`` when ``audio`` is "file".
 
     Args:
         framing: The whole source picture, or only the crop.
@@ -75,7 +80,7 @@ class Composite:
         names = [f"chunk-{start:06d}-{stop:06d}.mp4" for start, stop in bounds]
         for name, (start, stop) in zip(names, bounds, strict=True):
             if not job.chunks.is_done(name):
-                frames = map(finish, _crops(job.inputs["crops"], start, stop))
+                frames = map(finish, _crops(job, start, stop))
                 with job.chunks.writing(name) as path:
                     encode = partial(
                         encode_chunk, path, times=times, start=start, stop=stop, settings=settings
@@ -83,6 +88,8 @@ class Composite:
                     for done in fed(encode, frames):
                         yield Progress(start + done, driver.n_frames)
             yield Progress(stop, driver.n_frames)
+        if CROPS in job.arriving:
+            job.arriving[CROPS].leave()
         sound = self._sound(driver, job)
         result = f"video.{self.container}"
         with job.chunks.writing(result) as path:
@@ -128,13 +135,16 @@ def _resized(frames: U8Array, plan: "OutputPlan") -> U8Array:
     return np.stack([resize_to_plan(frame, plan) for frame in frames])
 
 
-def _crops(artifact: "Artifact", start: int, stop: int) -> Iterator[U8Array]:
+def _crops(job: Job, start: int, stop: int) -> Iterator[U8Array]:
     """Yield the crops of frames ``start .. stop - 1``, from however they are chunked."""
-    from thvideo.video.probe import probe
-    from thvideo.video.read import read_frames
-
+    if CROPS in job.arriving:
+        for batch in job.arriving[CROPS].take(start, stop):
+            # The maker's batches are as large as its device likes; frames of the output are larger.
+            for first in range(0, len(batch), _BATCH):
+                yield batch[first : first + _BATCH]
+        return
+    artifact = job.inputs[CROPS]
     for name, first, end in artifact.manifest.facts["chunks"]:
         if first < stop and start < end:
-            path = artifact.file(name)
-            part = {"start": max(start, first) - first, "stop": min(stop, end) - first}
-            yield from read_frames(path, probe(path), **part, batch=8)
+            part = (max(start, first) - first, min(stop, end) - first)
+            yield from read_chunk(artifact.file(name), *part)

@@ -1,7 +1,7 @@
 """Reenact: move the source crop as the driver moves."""
 
 from collections import abc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ import numpy as np
 from thvideo.errors import InputError
 from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
-from thvideo.stages.streaming import chunk_bounds, fed
+from thvideo.stages.handover import Handover
+from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,7 @@ class Reenact:
         return None
 
     def run(self, job: Job) -> Iterator[StageEvent]:
-        """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``."""
+        """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``, and give them."""
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
         from thvideo.synthesis.device import choose_device, cpu_thread_count, cpu_threads
@@ -102,12 +103,15 @@ class Reenact:
             # The frames are in the name: an interrupted run may have used another chunk size.
             names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
             for name, (start, stop) in zip(names, bounds, strict=True):
-                if not job.chunks.is_done(name):
+                if job.chunks.is_done(name):
+                    if job.gives is not None:
+                        job.gives.give(start, stop, read_chunk(job.chunks.path(name)))
+                else:
                     part = wanted.part(slice(start, stop))
                     batches = _drawn(generator, part, batch_size, n_threads)
                     with closing(batches), job.chunks.writing(name) as path:
                         write = partial(write_crop_chunk, path, n_frames=stop - start)
-                        for done in fed(write, batches):
+                        for done in fed(write, _given(batches, start, job.gives)):
                             yield Progress(start + done, len(points))
                 yield Progress(stop, len(points))
         job.facts.update(
@@ -134,6 +138,15 @@ class Reenact:
             adain = feed_forward(networks, identity.embedding)
         source = SourceCrops(identity.crops, identity.landmarks)
         return NeuralGenerator(networks, source, adain, job.resources.precision)
+
+
+def _given(batches: Iterable[U8Array], start: int, gives: Handover | None) -> Iterator[U8Array]:
+    """Pass batches on as they are, and hand each over if somebody takes them."""
+    for batch in batches:
+        if gives is not None:
+            gives.give(start, start + len(batch), [batch])
+        start += len(batch)
+        yield batch
 
 
 class Wanted(NamedTuple):

@@ -3,10 +3,14 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from thvideo.shapes import U8Array
 
 _AHEAD = 2
+
+#: Frames read at once from a chunk.
+_BATCH = 8
 
 
 class _Abandoned(Exception):  # noqa: N818  a message to a thread, not an error
@@ -17,6 +21,14 @@ def chunk_bounds(n_frames: int, chunk_frames: int) -> list[tuple[int, int]]:
     """Return (start, stop) of each chunk of a video."""
     starts = range(0, n_frames, chunk_frames)
     return [(start, min(start + chunk_frames, n_frames)) for start in starts]
+
+
+def read_chunk(path: Path, start: int = 0, stop: int | None = None) -> Iterator[U8Array]:
+    """Yield frames ``start .. stop - 1`` of a chunk as batches ``[B, H, W, 3]``."""
+    from thvideo.video.probe import probe
+    from thvideo.video.read import read_frames
+
+    yield from read_frames(path, probe(path), start=start, stop=stop, batch=_BATCH)
 
 
 def fed(consume: Callable[[Iterator[U8Array]], None], batches: Iterable[U8Array]) -> Iterator[int]:
