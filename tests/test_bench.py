@@ -143,7 +143,9 @@ def test_the_pipeline_is_timed_by_the_clock_and_by_the_processor(tmp_path: Path)
     asked = pipeline.Asked(EXAMPLES / "painting.jpg", short_driver(tmp_path), finetune_steps=1)
     seconds, n_frames = pipeline.time_thvideo(asked, tmp_path)
     assert n_frames == 4
-    assert seconds["reenact and composite"] == seconds["reenact"] + seconds["composite"]
+    together = seconds["reenact and composite"]
+    # Side by side: they take less than one after the other, and not less than either.
+    assert max(seconds["reenact"], seconds["composite"]) <= together < seconds["whole command"]
     assert seconds["until the first frame is composed"] < seconds["whole command"]
     # More than one of its threads may run at once, but not more than there are cores.
     cpu_s = seconds["whole command, processor time"]

@@ -1,4 +1,4 @@
-"""A run on a terminal: a line for each stage that is over, a bar for the one at work."""
+"""A run on a terminal: a line for each stage that is over, a bar for each one at work."""
 
 import sys
 import time
@@ -51,8 +51,41 @@ class Speed:
         return (to_done - from_done) / passed_s if passed_s > 0.2 and to_done > from_done else None
 
 
+class AtWork:
+    """A node that runs now."""
+
+    def __init__(self) -> None:
+        self.progress: events.NodeProgress | None = None
+        self._speed = Speed()
+        self._started_s = time.monotonic()
+
+    def add(self, event: events.NodeProgress) -> None:
+        """Note how far it is."""
+        self.progress = event
+        self._speed.add(time.monotonic(), event.done)
+
+    def cells(self, *, is_wide: bool) -> list[Text | ProgressBar]:
+        """Return how far it is, how fast, and how long it will take, with a bar if there is room.
+
+        A row has as many cells whatever is known.
+        """
+        progress, passed = self.progress, clock(time.monotonic() - self._started_s)
+        bar: list[Text | ProgressBar] = [Text()] if is_wide else []
+        if progress is None or not progress.total:
+            done = count(progress.done, progress.unit) if progress is not None else ""
+            return [*bar, Text(), Text(f"{done}  {passed}".strip(), style="dim")]
+        if is_wide:
+            bar = [_bar(progress.total, progress.done)]
+        share = Text(f"{100 * progress.done // progress.total:3d} %")
+        speed = self._speed.per_second()
+        if speed is None:
+            return [*bar, share, Text(passed, style="dim")]
+        left_s = (progress.total - progress.done) / speed
+        return [*bar, share, Text(f"{rate(speed, progress.unit)}  {clock(left_s)} left")]
+
+
 class LiveView:
-    """Draws on a terminal; also the renderable of the line at the bottom."""
+    """Draws on a terminal; also the renderable of the lines at the bottom."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -63,10 +96,7 @@ class LiveView:
         self._spinner = Spinner("dots" if self._is_unicode() else "line", style="cyan")
         self._tally = Tally()
         self._width = 0
-        self._node: events.NodeStarted | None = None
-        self._progress: events.NodeProgress | None = None
-        self._speed = Speed()
-        self._started_s = 0.0
+        self._at_work: dict[str, AtWork] = {}
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -79,8 +109,8 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Clear the line at the bottom and give the cursor back."""
-        self._node = None
+        """Clear the lines at the bottom and give the cursor back."""
+        self._at_work = {}
         self._live.stop()
 
     def show(self, event: Event) -> None:
@@ -90,11 +120,9 @@ class LiveView:
             case events.RunStarted():
                 self._width = max((len(name) for name in event.nodes), default=0)
             case events.NodeStarted():
-                self._node, self._progress, self._speed = event, None, Speed()
-                self._started_s = time.monotonic()
+                self._at_work = {**self._at_work, event.id: AtWork()}
             case events.NodeProgress():
-                self._progress = event
-                self._speed.add(time.monotonic(), event.done)
+                self._at_work[event.id].add(event)
             case events.NodeNotice():
                 self._line("note", event.id, event.text)
             case events.NodeReused():
@@ -108,45 +136,32 @@ class LiveView:
 
     def failed(self, error: ThvideoError) -> None:
         """Mark where the run ended; the boundary explains why."""
-        if self._node is not None:
+        for node_id in self._at_work:
             self._console.print(
-                Text.assemble(("✗" if self._is_unicode() else "x", "bold red"), " ", self._node.id)
+                Text.assemble(("✗" if self._is_unicode() else "x", "bold red"), " ", node_id)
             )
 
     def __rich__(self) -> Table | Text:
-        """Return the line of the stage at work."""
-        if self._node is None:
+        """Return a line for each stage at work."""
+        # Another thread draws: what it goes through here is never changed, only replaced.
+        at_work = self._at_work
+        if not at_work:
             return Text()
-        row = Table.grid(padding=(0, 1))
-        row.add_column(no_wrap=True)
-        row.add_column(no_wrap=True, width=self._width)
-        cells: list[Spinner | Text | ProgressBar] = [
-            self._spinner, Text(self._node.id, style="bold")
-        ]  # fmt: skip
-        seconds = time.monotonic() - self._started_s
-        progress = self._progress
-        if progress is None or not progress.total:
-            done = count(progress.done, progress.unit) if progress is not None else ""
-            cells.append(Text(f"{done}  {clock(seconds)}".strip(), style="dim"))
-        else:
-            if self._console.width >= 76:
-                cells.append(_bar(progress.total, progress.done))
-            cells.append(Text(f"{100 * progress.done // progress.total:3d} %"))
-            speed = self._speed.per_second()
-            if speed is None:
-                cells.append(Text(clock(seconds), style="dim"))
-            else:
-                left_s = (progress.total - progress.done) / speed
-                cells.append(Text(f"{rate(speed, progress.unit)}  {clock(left_s)} left"))
-        for _ in cells[2:]:
-            row.add_column(no_wrap=True)
-        row.add_row(*cells)
-        return row
+        rows = Table.grid(padding=(0, 1))
+        rows.add_column(no_wrap=True)
+        rows.add_column(no_wrap=True, width=self._width)
+        is_wide = self._console.width >= 76
+        for _ in range(3 if is_wide else 2):
+            rows.add_column(no_wrap=True)
+        for node_id, node in at_work.items():
+            cells = node.cells(is_wide=is_wide)
+            rows.add_row(self._spinner, Text(node_id, style="bold"), *cells)
+        return rows
 
     def _over(
         self, mark: str, event: events.NodeReused | events.NodeSkipped | events.NodeFinished
     ) -> None:
-        self._node = None
+        self._at_work = {name: node for name, node in self._at_work.items() if name != event.id}
         self._line(mark, event.id, self._tally.outcome(event))
 
     def _line(self, mark: str, name: str, text: str) -> None:
@@ -164,7 +179,7 @@ class LiveView:
         )
 
     def _end(self, event: events.RunFinished) -> None:
-        self._node = None
+        self._at_work = {}
         self._live.stop()
         first, *rest = summary_lines(event, self._tally.reused, self._tally.ran)
         self._console.print()

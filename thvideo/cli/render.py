@@ -125,15 +125,13 @@ class Tally:
     def __init__(self) -> None:
         self.reused: list[str] = []
         self.ran: list[str] = []
-        self._progress: events.NodeProgress | None = None
+        self._progress: dict[str, events.NodeProgress] = {}
 
     def add(self, event: Event) -> None:
         """Take an event in."""
         match event:
-            case events.NodeStarted():
-                self._progress = None
             case events.NodeProgress():
-                self._progress = event
+                self._progress[event.id] = event
             case events.NodeReused():
                 self.reused.append(event.id)
             case events.NodeFinished():
@@ -147,8 +145,9 @@ class Tally:
             case events.NodeSkipped():
                 return f"skipped ({event.reason})"
         parts = [f"done in {duration(event.seconds)}"]
-        if self._progress is not None and self._progress.id == event.id:
-            done, unit = self._progress.done, self._progress.unit
+        progress = self._progress.get(event.id)
+        if progress is not None:
+            done, unit = progress.done, progress.unit
             parts.append(count(done, unit))
             if event.seconds >= 0.5 and done > 1:
                 parts.append(rate(done / event.seconds, unit))
