@@ -51,7 +51,7 @@ class Composite:
     """
 
     name: ClassVar[str] = "composite"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     framing: Framing = "full"
     max_side: int = 1080
     container: Container = "mp4"
