@@ -2,7 +2,10 @@
 
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from typer import Context
 
 
 class OutputClosedError(Exception):
@@ -53,6 +56,14 @@ def say(text: str = "") -> None:
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise OutputClosedError from error
+
+
+def show_help(context: "Context") -> None:
+    """Print a command's help, as its ``--help`` does."""
+    # With rich the help is printed on the way and what is returned is empty.
+    text = context.get_help()
+    if text:
+        say(text)
 
 
 def tell(label: str, text: str, style: str) -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from thvideo.cli.console import say
 from thvideo.errors import UsageError
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, make_recipe
 from thvideo.stages.base import Resources
@@ -191,14 +190,6 @@ def takes(*options: Opt) -> Callable[[Command], Callable[..., int | None]]:
         return collected
 
     return decorate
-
-
-def show_help(context: typer.Context) -> None:
-    """Print a command's help, as its ``--help`` does."""
-    # With rich the help is printed on the way and what is returned is empty.
-    text = context.get_help()
-    if text:
-        say(text)
 
 
 @functools.cache

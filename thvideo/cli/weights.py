@@ -10,9 +10,9 @@ from typing import Any
 import typer
 
 from thvideo.cli import options
-from thvideo.cli.console import is_terminal, one_line, paint, say
+from thvideo.cli.console import is_terminal, one_line, paint, say, show_help
 from thvideo.cli.humane import count, size
-from thvideo.cli.options import Given, Opt, show_help, takes
+from thvideo.cli.options import Given, Opt, takes
 from thvideo.cli.plan_table import print_columns
 from thvideo.cli.render import as_json
 from thvideo.errors import InputError, ThvideoError, UsageError
@@ -20,7 +20,7 @@ from thvideo.weights import cards
 from thvideo.weights.fetch import Fetched, Fetching, fetch, verify_fetched
 from thvideo.weights.sources import SOURCES, Source, fetched_folder, source
 
-app = typer.Typer(help="See, check, fetch and export weights.", no_args_is_help=False)
+app = typer.Typer(add_completion=False)
 
 _LOOKS = (
     Opt("json", options.RUNNING, "Print one JSON object a line and nothing else.", kind=bool),

@@ -9,9 +9,9 @@ from typing import Any
 import typer
 
 from thvideo.cli import options
-from thvideo.cli.console import one_line, say
+from thvideo.cli.console import one_line, say, show_help
 from thvideo.cli.humane import age, count, duration, size
-from thvideo.cli.options import Given, Opt, show_help, takes
+from thvideo.cli.options import Given, Opt, takes
 from thvideo.cli.plan_table import print_columns
 from thvideo.cli.render import as_json
 from thvideo.errors import UsageError, WorkspaceError
@@ -19,7 +19,7 @@ from thvideo.pipeline.recipe import Recipe
 from thvideo.workspace import gc
 from thvideo.workspace.store import Workspace
 
-app = typer.Typer(help="See, check and clean what is kept for reuse.", no_args_is_help=False)
+app = typer.Typer(add_completion=False)
 
 _KEY_CHARACTERS = 12
 _COMMON = (
