@@ -163,6 +163,8 @@ def test_a_folder_whose_name_is_no_text_is_reported(
         (("--data", "DATA", "-o", "file/out", "--methods", "truth"), 4, "cannot be written"),
         (("--data", "nowhere", "-o", "out"), 3, "clips.tsv cannot be read"),
         (("--data", "DATA", "-o", "out", "--weights", "nowhere"), 3, "no weights at"),
+        (("--data", "DATA", "-o", "out", "--weights", "folder"), 3, "folder is neither"),
+        (("--data", "DATA", "-o", "out", "--weights", "."), 3, ". is neither"),
         (("--data", "DATA", "-o", "out", "--inception", "nowhere"), 3, "no network at"),
         (("--data", "DATA", "-o", "out", "--pairs", "nowhere"), 3, "nowhere cannot be read"),
     ],
@@ -178,6 +180,7 @@ def test_what_is_wrong_is_said_in_a_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("somebody's")
+    (tmp_path / "folder").mkdir()
     given = [str(drawn) if one == "DATA" else one for one in arguments]
     found, _, err = _said(capsys, *given)
     assert found == code, err

@@ -4,11 +4,9 @@ from pathlib import Path
 
 from thvideo.errors import InputError
 from thvideo.training.meta_export import export_run
-from thvideo.training.run_folder import BEST, LAST, RunFolder
+from thvideo.training.run_folder import BEST, LAST, OPTIONS, RunFolder
 from thvideo.weights.cards import Card, shipped_names, shipped_weight, verify_file
 from thvideo.weights.load import check_generator
-
-_OPTIONS = "options.json"
 
 
 def weights_file(name_or_path: str, exported: Path) -> tuple[Path, Card]:
@@ -44,7 +42,13 @@ def weights_file(name_or_path: str, exported: Path) -> tuple[Path, Card]:
 
 
 def _checkpoint(path: Path) -> tuple[Path, str]:
-    if (path / _OPTIONS).is_file():
+    if (path / OPTIONS).is_file():
         is_best_there = RunFolder(path).has_checkpoint(BEST)
         return path, BEST if is_best_there else LAST
-    return path.parent, path.name
+    run, name = path.parent, path.name
+    if (run / OPTIONS).is_file() and RunFolder(run).has_checkpoint(name):
+        return run, name
+    raise InputError(
+        f"{path} is neither the folder of a run nor a checkpoint in one",
+        hint="give the folder that thvideo metatrain -o RUN wrote, RUN/last, or a file of weights",
+    )
