@@ -139,6 +139,19 @@ def test_parts_that_are_unknown_or_missing_are_told(
         load_weights(tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("options", None), ("size_px", None), ("size_px", "64"), ("size_px", 0)]
+)
+def test_a_card_that_does_not_say_what_drawing_needs_is_told(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    said = {key: one for key, one in CARD.items() if key != name}
+    said |= {} if value is None else {name: value}
+    write_weights(tmp_path / "w.safetensors", tensors(), said)
+    with pytest.raises(InputError, match="does not say"):
+        load_weights(tmp_path / "w.safetensors")
+
+
 def test_every_shipped_file_is_what_its_card_says() -> None:
     assert "tracker_landmarks" in cards.shipped_names()
     for name in cards.shipped_names():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from thvideo.errors import InputError
+from thvideo.errors import InputError, reason_of
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.presets import ModelOptions, Networks, build_networks, options_from_card
 from thvideo.training.checkpoint import load_into
@@ -69,15 +69,29 @@ def few_shot_options(card: Card, perceptual: Sequence[str] = ()) -> FewShotOptio
         card: The weights' own; each loss counts as much as it did in their training.
         perceptual: Names of perceptual networks at hand; one that the weights were trained
             without counts as the presets say.
+
+    Raises:
+        InputError: The card says something else where it should say how they were trained.
     """
+    try:
+        return _as_trained(card, perceptual)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"the card of the weights is damaged ({reason_of(error)})",
+            hint="export the run that they come from again: thvideo weights export RUN -o FILE",
+        ) from error
+
+
+def _as_trained(card: Card, perceptual: Sequence[str]) -> FewShotOptions:
     options = FewShotOptions()
     options = replace(options, size_px=min(card["size_px"], _MOST_PX))
     trained = card.get("training", {}).get("options", {})
-    known = _CONTENT | dict(trained.get("losses", {}).get("content", ()))
+    losses = trained.get("losses", {})
+    known = _CONTENT | dict(losses.get("content", ()))
     content = tuple((name, known[name]) for name in perceptual)
     options = replace(options, losses=replace(options.losses, content=content))
-    if card.get("steps", 0) <= trained.get("adversarial_from", 0):
-        # A discriminator that took no part in meta-training judges nothing.
+    if not losses or card.get("steps", 0) <= trained.get("adversarial_from", 0):
+        # A discriminator that took no part in meta-training, as far as is known, judges nothing.
         return replace(options, losses=without_adversary(options.losses))
-    weights = {name: trained["losses"][name] for name in ("adversarial", "feature_matching")}
+    weights = {name: float(losses[name]) for name in ("adversarial", "feature_matching")}
     return replace(options, losses=replace(options.losses, **weights))

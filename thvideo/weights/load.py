@@ -84,6 +84,10 @@ def check_generator(path: Path, preset: str | None = None) -> Card:
     if "preset" not in found or "draw_style" not in found:
         what = found.get("what", "its card does not say what")
         raise InputError(f"{path} holds no generator ({what})", hint=_others(preset))
+    size_px = found.get("size_px")
+    if "options" not in found or type(size_px) is not int or size_px < 1:
+        said = "its architecture" if "options" not in found else "the side of its pictures"
+        raise InputError(f"the card of {path} does not say {said}", hint=_others(preset))
     if preset is not None and found["preset"] != preset:
         raise InputError(
             f"{path} was trained for the preset {found['preset']!r}, not {preset!r}",
