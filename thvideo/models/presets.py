@@ -9,6 +9,7 @@ from thvideo.models.discriminator import Discriminator
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator, PaperOptions
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions
+from thvideo.weights.stated import check_fields
 
 PresetName = Literal["paper", "swift"]
 
@@ -87,7 +88,8 @@ def options_from_card(written: Mapping[str, Any]) -> ModelOptions:
         written: `dataclasses.asdict` of a `ModelOptions` after a round through JSON.
 
     Raises:
-        InputError: the preset is unknown, or a field is missing or not known here.
+        InputError: the preset is unknown, or a field is missing, not known here or of another
+            type.
     """
     if not isinstance(written, Mapping):
         raise InputError(
@@ -116,4 +118,12 @@ def _restored(kind: type[Any], written: Any) -> Any:
             f"the architecture is of another version of thvideo: {odd} is missing or unknown",
             hint="make the weights with this version, or use the version that made them",
         )
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})
+    made = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})
+    try:
+        check_fields(made)
+    except ValueError as error:
+        raise InputError(
+            f"the architecture is damaged: {error}",
+            hint="make the weights again with thvideo weights export",
+        ) from error
+    return made

@@ -59,7 +59,7 @@ def export_run(
         card = _card(target.stem, written, int(state["step"]), tensors)
         card["measured"], minutes = _progress(run / METRICS, card["steps"])
         card["training"] |= {"minutes": minutes}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"{run} is of another version of thvideo, or damaged ({reason_of(error)})",
             hint="export it with the version that wrote it",
@@ -113,7 +113,7 @@ def _card(name: str, written: dict[str, Any], step: int, tensors: dict[str, Tens
         "preset": models["preset"],
         "options": models,
         "draw_style": int(written["draw_style"]),
-        "size_px": trained_at(sizes, step),
+        "size_px": int(trained_at(sizes, step)),
         "parameters": counts,
         "storage": ", ".join(sorted({str(v.dtype).split(".")[-1] for v in tensors.values()})),
         "data": f"the dataset {data}",
@@ -151,6 +151,6 @@ def _lines(log: Path) -> Iterator[Card]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         hint = "export another checkpoint: --checkpoint last"
         raise InputError(f"{path} is missing or damaged ({reason_of(error)})", hint=hint) from error

@@ -35,6 +35,7 @@ from thvideo.training.checkpoint import (
 )
 from thvideo.training.meta_options import MetaOptions, options_from_json
 from thvideo.weights.load import load_weights
+from thvideo.weights.stated import check_fields
 from thvideo.workspace.durable import write_whole
 
 LAST, BEST = "last", "best"
@@ -107,20 +108,23 @@ class RunFolder:
             )
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
-            options, models = written["options"], written["models"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            models, style = written["models"], written.get("draw_style", DRAW_STYLE)
+            options = options_from_json(written["options"])
+            check_fields(options)
+            if not options.sizes:
+                raise ValueError("sizes is empty")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} is damaged ({reason_of(error)})",
-                hint="begin a new run: thvideo metatrain --data DATASET -o RUN",
+                hint="mend it, or begin a new run: thvideo metatrain --data DATASET -o RUN",
             ) from error
-        style = written.get("draw_style", DRAW_STYLE)
         if style != DRAW_STYLE:
             raise InputError(
                 f"{self.path} was trained on landmark images of style {style}, and this version "
                 f"draws style {DRAW_STYLE}",
                 hint="go on with the version that began the run",
             )
-        return options_from_json(options), options_from_card(models)
+        return options, options_from_card(models)
 
     def note(self, step: int, values: Mapping[str, Any]) -> None:
         """Add a line to the log, and its numbers to TensorBoard's events.
