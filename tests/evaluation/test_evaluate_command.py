@@ -155,6 +155,7 @@ def test_a_folder_whose_name_is_no_text_is_reported(
             "none is named",
         ),
         (("--data", "DATA", "-o", "out", "--results", "nowhere"), 2, "no folder"),
+        (("--data", "DATA", "-o", "out", "--results", "new=folder"), 3, "folder holds no video"),
         (("--data", "DATA", "-o", "out", "--results", "..=."), 2, "cannot be called '..'"),
         (("--data", "DATA", "-o", "out", "--methods", ""), 2, "no method is named"),
         (("--data", "DATA", "-o", "out", "--weights", "new="), 2, "names no path"),

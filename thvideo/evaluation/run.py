@@ -20,6 +20,7 @@ import numpy as np
 from thvideo.errors import InputError, UsageError
 from thvideo.evaluation.cell import Cell, write_result
 from thvideo.evaluation.clip_landmarks import ClipLandmarks
+from thvideo.evaluation.finished import Finished
 from thvideo.evaluation.measure import Ruler, Seen
 from thvideo.evaluation.methods import Drawn, Method, Truth
 from thvideo.evaluation.page import page
@@ -75,7 +76,8 @@ def evaluate(work: Evaluation) -> Iterator[StageEvent]:
         How far it is, and what was left out.
 
     Raises:
-        InputError: The dataset or the pairs cannot be read, or nothing could be evaluated.
+        InputError: The dataset or the pairs cannot be read, a folder of finished videos holds
+            none of them, or nothing could be evaluated.
         UsageError: The baseline is no method of this run.
         WorkspaceError: The disk refuses.
     """
@@ -90,6 +92,9 @@ def evaluate(work: Evaluation) -> Iterator[StageEvent]:
     if work.pairs is not None:
         takes += cross_takes(table, work.pairs, work.protocol)
     _write(work.output / PLAN, json.dumps(_plan(work.protocol, takes), indent=1) + "\n")
+    for method in work.methods:
+        if isinstance(method, Finished):
+            method.check_names(takes)
     judging = Judging(work, rows)
     n_all, n_done = len(takes) * len(rows), 0
     yield Progress(0, n_all, "results")
