@@ -93,5 +93,9 @@ def _as_trained(card: Card, perceptual: Sequence[str]) -> FewShotOptions:
     if not losses or card.get("steps", 0) <= trained.get("adversarial_from", 0):
         # A discriminator that took no part in meta-training, as far as is known, judges nothing.
         return replace(options, losses=without_adversary(options.losses))
-    weights = {name: float(losses[name]) for name in ("adversarial", "feature_matching")}
-    return replace(options, losses=replace(options.losses, **weights))
+    judged = replace(
+        options.losses,
+        adversarial=float(losses["adversarial"]),
+        feature_matching=float(losses["feature_matching"]),
+    )
+    return replace(options, losses=judged)
