@@ -114,6 +114,37 @@ def test_a_terminal_shows_the_stage_its_speed_and_the_time_left(
     assert f"{tmp_path / 'out.mp4'} (" in capsys.readouterr().out
 
 
+def test_stages_that_run_side_by_side_have_a_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    view, plain = LiveView(), render.PlainView()
+    view._console = Console(file=io.StringIO(), width=100)
+    told = [
+        events.RunStarted(("reenact", "composite"), ("reenact", "composite")),
+        events.NodeStarted("reenact", "reenact", "not made yet"),
+        events.NodeProgress("reenact", 30, 100, "frames"),
+        events.NodeStarted("composite", "composite", "not made yet"),
+        events.NodeProgress("composite", 20, 100, "frames"),
+    ]
+    for event in told:
+        view.show(event)
+        plain.show(event)
+    first, second = picture(view)
+    assert "reenact" in first and " 30 %" in first
+    assert "composite" in second and " 20 %" in second
+    view.show(events.NodeFinished("reenact", "aa", 4.0, 1))
+    plain.show(events.NodeFinished("reenact", "aa", 4.0, 1))
+    assert [line.split()[1] for line in picture(view)] == ["composite"]
+    # Its own frames, not those of the stage that told of them last.
+    assert capsys.readouterr().err == "reenact: done in 4.0 s, 30 frames, 7.5 frames/s\n"
+
+
+def picture(view: LiveView) -> list[str]:
+    drawn = Console(file=io.StringIO(), width=100, record=True)
+    drawn.print(view)
+    return drawn.export_text().splitlines()
+
+
 def test_speed_forgets_what_was_long_ago() -> None:
     speed = Speed()
     assert speed.per_second() is None

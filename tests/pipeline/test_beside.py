@@ -1,5 +1,8 @@
 """Two stages side by side: the second takes the frames of the first while they are made."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,6 +214,32 @@ def test_an_interrupt_between_two_events_loses_no_chunk(workspace: Workspace, lo
     *_, last = run(graph(), workspace, RESOURCES)
     assert texts(last.artifact) == "0 1 2 3 4 5 6 7 8 9 10 11 "
     assert not set(before) & set(did(log))
+
+
+def test_a_killed_run_loses_at_most_one_chunk_of_each(workspace: Workspace, log: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_beside import RESOURCES, graph
+from thvideo.pipeline.runner import run
+from thvideo.workspace.store import Workspace
+for event in run(graph(), Workspace(Path(sys.argv[2])), RESOURCES):
+    if getattr(event, "id", "") == "show" and getattr(event, "done", 0) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    here = str(Path(__file__).parent)
+    killed = subprocess.run([sys.executable, "-c", script, here, str(workspace.root)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    before = did(log)
+    assert {"show 0", "show 3"} <= set(before)
+    assert "show 9" not in before
+    *_, last = run(graph(), workspace, RESOURCES)
+    assert texts(last.artifact) == "0 1 2 3 4 5 6 7 8 9 10 11 "
+    again = did(log)
+    for what in ("draw", "show"):
+        twice = [line for line in before if line in again and line.startswith(what)]
+        assert len(twice) <= 1
 
 
 def test_a_taker_that_has_all_its_frames_does_not_keep_the_maker_waiting(

@@ -128,6 +128,20 @@ def test_chunks_do_not_change_the_result(reenact: Runner, tmp_path: Path) -> Non
     )
 
 
+def test_crops_taken_while_they_are_drawn_make_the_bytes_that_their_files_make(
+    reenact: Runner, tmp_path: Path
+) -> None:
+    workspace, chunks = tmp_path / "ws", Resources(chunk_frames=17)
+    told = reenact(tmp_path / "beside.mp4", workspace=workspace, resources=chunks)
+    places = {(type(event), getattr(event, "id", "")): place for place, event in enumerate(told)}
+    started = next(p for p, e in enumerate(told) if getattr(e, "id", "") == "composite")
+    assert started < places[NodeFinished, "reenact"] < places[NodeFinished, "composite"]
+    shutil.rmtree(workspace / "artifacts" / "composite")
+    again = reenact(tmp_path / "after.mp4", workspace=workspace, resources=chunks)
+    assert ran(again) == ["composite"]
+    assert (tmp_path / "beside.mp4").read_bytes() == (tmp_path / "after.mp4").read_bytes()
+
+
 def test_the_threads_asked_for_hold_while_torch_works_and_no_longer(
     painting: Path, driver: Path, tmp_path: Path
 ) -> None:

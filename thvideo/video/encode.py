@@ -27,6 +27,8 @@ _TAGS = {
     "color_trc": "bt709",
 }
 _EXACT = "bicubic+accurate_rnd+full_chroma_inp"
+# What "superfast" leaves out and "veryfast" has: without it files are twice as large.
+_LOOKS_AHEAD = {"mbtree": 1, "rc-lookahead": 10}
 # Measured at 720p: VP9 at 20 has the SSIM of H.264 at 16, at 60 % of its size.
 _VP9_CRF_ABOVE_H264 = 4
 # Three kB a frame at 256 px; a pixel is 1.7 of 255 levels off on average, mostly by the chroma.
@@ -43,14 +45,14 @@ class EncodeSettings:
     Args:
         container: The kind of file.
         crf: H.264 constant rate factor, smaller is better; VP9 uses the like of it.
-        preset: x264's speed; "veryfast" at 16 has the SSIM of "faster" at 17 in two thirds of
-            its time, for files a seventh larger.
+        preset: x264's speed; "superfast", which looks ahead here, at 16 has the SSIM of
+            "veryfast" in two thirds to three quarters of its time, for files a tenth larger.
         threads: Encoder threads, 0 for its own choice.
     """
 
     container: Container = "mp4"
     crf: int = 16
-    preset: str = "veryfast"
+    preset: str = "superfast"
     threads: int = 0
 
 
@@ -97,7 +99,7 @@ def chunk_arguments(
             "row-mt": 1,
         }
     else:
-        codec = {"c:v": "libx264", "crf": settings.crf, "preset": settings.preset}
+        codec = {"c:v": "libx264", "crf": settings.crf, "preset": settings.preset, **_LOOKS_AHEAD}
     return arguments(stream.output(file_url(path), **common, **codec, **_TAGS))
 
 
