@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -213,7 +214,11 @@ def test_a_rate_that_is_none_is_refused(drawn: Path, tmp_path: Path, rate: float
         made(drawn, tmp_path / "run", lr=rate)
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_log_or_a_preview_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(WorkspaceError, match=r"metrics\.jsonl cannot be written"):
         RunFolder(tmp_path).note(1, {"l1": 0.5})
+    (tmp_path / "previews").touch()
+    with pytest.raises(WorkspaceError, match=r"step-00000001\.jpg cannot be written") as error:
+        RunFolder(tmp_path).preview(1, np.zeros((8, 8, 3), np.uint8))
+    assert "--resume" in error.value.hint

@@ -12,7 +12,8 @@ import errno
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -137,25 +138,34 @@ class RunFolder:
         # JSON knows no number that is none.
         told = {k: _rounded(v) for k, v in values.items() if not _is_no_number(v)}
         log = self.path / METRICS
-        try:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step} | told) + "\n")
-        except OSError as error:
-            raise WorkspaceError(
-                f"{log} cannot be written ({reason_of(error)})",
-                hint=f"make place for it: thvideo metatrain -o {self.path} --resume goes on",
-            ) from error
+        with self._written(log), log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step} | told) + "\n")
         for name, value in told.items():
             if self._board is not None and isinstance(value, int | float):
                 self._board.add_scalar(name.replace("val_", "val/"), value, step)
 
     def preview(self, step: int, sheet: U8Array) -> None:
-        """Keep a picture ``[H, W, 3]`` RGB of what the networks draw now."""
+        """Keep a picture ``[H, W, 3]`` RGB of what the networks draw now.
+
+        Raises:
+            WorkspaceError: It cannot be written.
+        """
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
         path = self.path / _PREVIEWS / f"step-{step:08d}.jpg"
-        path.write_bytes(np.asarray(encoded).tobytes())
+        with self._written(path):
+            path.write_bytes(np.asarray(encoded).tobytes())
         if self._board is not None:
             self._board.add_image("preview", sheet, step, dataformats="HWC")
+
+    @contextmanager
+    def _written(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkspaceError(
+                f"{path} cannot be written ({reason_of(error)})",
+                hint=f"make place for it: thvideo metatrain -o {self.path} --resume goes on",
+            ) from error
 
     def save(self, name: str, weights: Tensors, training: Tensors, state: dict[str, Any]) -> Path:
         """Write a checkpoint, whole or not at all; return where it is.
