@@ -158,7 +158,7 @@ def test_a_folder_whose_name_is_no_text_is_reported(
         (("--data", "DATA", "-o", "out", "--results", "new=folder"), 3, "folder holds no video"),
         (("--data", "DATA", "-o", "out", "--results", "..=."), 2, "cannot be called '..'"),
         (("--data", "DATA", "-o", "out", "--methods", ""), 2, "no method is named"),
-        (("--data", "DATA", "-o", "out", "--weights", "new="), 2, "names no path"),
+        (("--data", "DATA", "-o", "out", "--weights", "new="), 2, "not NAME=PATH"),
         (("--data", "DATA", "-o", "out", "--seed", "-1"), 2, "--seed cannot be -1"),
         (("--data", "DATA", "-o", "file", "--methods", "truth"), 4, "cannot be written"),
         (("--data", "DATA", "-o", "file/out", "--methods", "truth"), 4, "cannot be written"),

@@ -130,6 +130,6 @@ def test_times_sizes_and_networks_are_read() -> None:
     for wrong in ("128,256", "big", "128:"):
         with pytest.raises(UsageError):
             parse_sizes(wrong)
-    for wrong in ("vgg19", "=x", "vgg19@much=x", "vgg19="):
+    for wrong in ("vgg19", "=x", "vgg19@much=x", "vgg19@nan=x", "@1=x", "vgg19="):
         with pytest.raises(UsageError):
             parse_perceptual(wrong)

@@ -11,6 +11,7 @@ from thvideo.cli.console import one_line, say
 from thvideo.cli.options import FILES, Given, Opt, takes
 from thvideo.cli.render import as_json, show_work, view_of
 from thvideo.errors import UsageError
+from thvideo.pipeline.recipe import named_path
 
 if TYPE_CHECKING:
     from thvideo.evaluation.methods import Drawing, Method
@@ -167,24 +168,13 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
 
 
 def _networks(texts: Sequence[str], option: str) -> dict[str, Path]:
-    pairs = [_named(text, option) for text in texts]
+    pairs = [named_path(text, option) for text in texts]
     networks = dict(pairs)
     if len(networks) < len(pairs):
         raise UsageError("a perceptual network is given twice", hint=f"one {option} a NAME")
     return networks
 
 
-def _named(text: str, option: str) -> tuple[str, Path]:
-    name, path = _maybe_named(text, option)
-    if not name:
-        raise UsageError(f"{option} {text} is not NAME=PATH", hint=f"such as {option} lpips=FILE")
-    return name, path
-
-
 def _maybe_named(text: str, option: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not equals:
-        name, path = "", text
-    if not path:
-        raise UsageError(f"{option} {text} names no path", hint=f"{option} NAME=PATH")
-    return name, Path(path).expanduser()
+    is_path = text and "=" not in text
+    return ("", Path(text).expanduser()) if is_path else named_path(text, option)

@@ -1,6 +1,7 @@
 """What a call of ``metatrain`` is to do: every option resolved, and how it is printed."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from thvideo.errors import UsageError
 from thvideo.models.cost import preset_costs
 from thvideo.models.precision import multiplies_bf16
 from thvideo.models.presets import PRESETS, ModelOptions
+from thvideo.pipeline.recipe import named_path
 from thvideo.training.checkpoint import Tensors
 from thvideo.training.dataset import ClipTable
 from thvideo.training.losses import LOSS_WEIGHTS
@@ -142,7 +144,7 @@ def _with_perceptual(options: MetaOptions, typed: list[str]) -> tuple[MetaOption
     files, weights = dict(options.perceptual), dict(options.losses.content)
     for text in typed:
         name, weight, path = parse_perceptual(text)
-        files[name] = path.expanduser().absolute()
+        files[name] = path.absolute()
         if weight is not None:
             weights[name] = weight
         elif name not in weights:
@@ -166,17 +168,17 @@ def parse_perceptual(text: str) -> tuple[str, float | None, Path]:
     Raises:
         UsageError: It is neither.
     """
-    name, equals, path = text.partition("=")
+    name, path = named_path(text, "--perceptual")
     name, at, weight = name.partition("@")
     try:
         number = float(weight) if at else None
     except ValueError:
         number = -1.0
-    if not (name and equals and path) or (number is not None and number < 0):
+    if not name or (number is not None and not 0 <= number < math.inf):
         raise UsageError(
-            f"--perceptual {text} is not NAME=PATH", hint="such as --perceptual vgg19=weights.pth"
+            f"--perceptual {text} gives no weight", hint="such as --perceptual vgg19@0.1=FILE"
         )
-    return name, number, Path(path)
+    return name, number, path
 
 
 def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:

@@ -199,7 +199,7 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
         if not isinstance(items, list | tuple) or not all(isinstance(i, str | Path) for i in items):
             raise UsageError(f"{what} must be text or a list of text, not {value!r}")
         if field == "perceptual":
-            return tuple(_named_file(str(item), what, folder) for item in items)
+            return tuple(named_path(str(item), what, folder) for item in items)
         return tuple(_path(item, folder) if field == "sources" else str(item) for item in items)
     if field == "audio":
         is_word = value in ("driver", "none")
@@ -239,7 +239,17 @@ def _path(value: str | Path, folder: Path) -> Path:
     return folder / Path(value).expanduser()
 
 
-def _named_file(text: str, what: str, folder: Path) -> tuple[str, Path]:
+def named_path(text: str, what: str, folder: Path = Path()) -> tuple[str, Path]:
+    """Read ``NAME=PATH``.
+
+    Args:
+        text: What was typed.
+        what: How to name it to the person, such as ``--perceptual``.
+        folder: What relative paths are relative to.
+
+    Raises:
+        UsageError: It is not so.
+    """
     name, equals, path = text.partition("=")
     if not (name and equals and path):
         raise UsageError(f"{what} {text} is not NAME=PATH", hint="such as vgg19=weights.pth")
