@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal, cast
 
 from thvideo.errors import InputError, UsageError
+from thvideo.models.content_weights import FEW_SHOT_CONTENT
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
 from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
 from thvideo.stages.composite import CROPS, AudioChoice, Composite
 from thvideo.stages.embed import Embed
 from thvideo.stages.extract import Extract
-from thvideo.stages.finetune import LOOKS_THROUGH, Finetune
+from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
 from thvideo.weights.cards import shipped_names, shipped_weight
@@ -214,9 +215,9 @@ def _perceptual_of(recipe: Recipe, finetune: Finetune) -> dict[str, Path]:
             hint="add --finetune-steps -1, or leave it out",
         )
     for name, _ in recipe.perceptual:
-        if name not in LOOKS_THROUGH:
+        if name not in FEW_SHOT_CONTENT:
             raise UsageError(
-                f"fine-tuning cannot look through {name!r}", hint=nearest(name, LOOKS_THROUGH)
+                f"fine-tuning cannot look through {name!r}", hint=nearest(name, FEW_SHOT_CONTENT)
             )
     if len(dict(recipe.perceptual)) < len(recipe.perceptual):
         raise UsageError("a perceptual network is given twice", hint="one --perceptual a NAME")

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from thvideo.models.content_weights import FEW_SHOT_CONTENT
 from thvideo.stages.base import GeneratorName, Job, Notice, Progress, StageEvent
-
-#: Perceptual networks whose weight among the losses is known.
-LOOKS_THROUGH = ("vgg19", "vggface", "vgg19-small")
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Finetune:
     """Fine-tune the generator on the source crops.
 
     Inputs: ``identity`` (embed). Files: ``weights``; of each perceptual network of
-    ``LOOKS_THROUGH`` that there is, under its name.
+    ``FEW_SHOT_CONTENT`` that there is, under its name.
 
     Args:
         generator: Which generator is fine-tuned; ``warp`` has no weights, so nothing is done.
@@ -90,4 +88,4 @@ def looked_through(files: Mapping[str, Path]) -> dict[str, Path]:
 
     The first of them measures, and a key does not know in which order files were given.
     """
-    return {name: files[name] for name in LOOKS_THROUGH if name in files}
+    return {name: files[name] for name in FEW_SHOT_CONTENT if name in files}

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from thvideo.errors import InputError, reason_of
 from thvideo.landmarks.draw import DRAW_STYLE
+from thvideo.models.content_weights import FEW_SHOT_CONTENT
 from thvideo.models.presets import ModelOptions, Networks, build_networks, options_from_card
 from thvideo.training.checkpoint import load_into
 from thvideo.training.few_shot import FewShotOptions
-from thvideo.training.losses import LOSS_WEIGHTS
 from thvideo.training.meta_options import without_adversary
 from thvideo.weights.cards import Card
 from thvideo.weights.load import load_weights
@@ -19,8 +19,6 @@ from thvideo.weights.load import load_weights
 #: Larger pictures take longer and teach little more: one picture has to be learned in 90 s on
 #: two CPU cores.
 _MOST_PX = 192
-
-_CONTENT = dict(LOSS_WEIGHTS["v2"].content + LOSS_WEIGHTS["swift"].content)
 
 
 def meta_learned(weights: Path, preset: str) -> tuple[Networks, Card]:
@@ -87,7 +85,7 @@ def _as_trained(card: Card, perceptual: Sequence[str]) -> FewShotOptions:
     options = replace(options, size_px=min(card["size_px"], _MOST_PX))
     trained = card.get("training", {}).get("options", {})
     losses = trained.get("losses", {})
-    known = _CONTENT | dict(losses.get("content", ()))
+    known = dict(FEW_SHOT_CONTENT) | dict(losses.get("content", ()))
     content = tuple((name, known[name]) for name in perceptual)
     options = replace(options, losses=replace(options.losses, content=content))
     if not losses or card.get("steps", 0) <= trained.get("adversarial_from", 0):

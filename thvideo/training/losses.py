@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thvideo.models.content_weights import CONTENT_WEIGHTS
 from thvideo.models.discriminator import Discriminator
 from thvideo.models.perceptual import PerceptualNet, content_loss
 from thvideo.models.shown import Drawn
@@ -45,10 +46,10 @@ class LossWeights:
 
 #: The paper's weights in its two versions, and those of the swift preset.
 LOSS_WEIGHTS: Mapping[str, LossWeights] = {
-    "v1": LossWeights(content=(("vgg19", 1e-2), ("vggface", 2e-3)), matching=80.0),
-    "v2": LossWeights(content=(("vgg19", 1.5e-1), ("vggface", 2.5e-2)), matching=10.0),
+    "v1": LossWeights(content=CONTENT_WEIGHTS["v1"], matching=80.0),
+    "v2": LossWeights(content=CONTENT_WEIGHTS["v2"], matching=10.0),
     "swift": LossWeights(
-        content=(("vgg19-small", 1.0),),
+        content=CONTENT_WEIGHTS["swift"],
         adversarial=0.5,
         feature_matching=2.0,
         matching=0.3,
