@@ -9,14 +9,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.models.tiny_perceptual import save_squeeze, save_vgg19, tiny_vgg
+from tests.models.tiny_perceptual import save_small, save_squeeze, save_vgg19, tiny_vgg
 from thvideo.errors import InputError, UsageError
+from thvideo.models.content_weights import FEW_SHOT_CONTENT
 from thvideo.models.perceptual import (
     PerceptualNet,
     content_loss,
     lpips_distance,
     perceptual_net,
 )
+from thvideo.models.perceptual_files import check_perceptual_file
 
 _SHARED = Path(__file__).resolve().parents[3] / "shared"
 
@@ -111,6 +113,55 @@ def test_a_file_that_is_not_the_weights_is_named_with_a_hint(
         perceptual_net("vgg19", path)
     assert path.name in error.value.fact
     assert error.value.hint
+
+
+def _vgg16(folder: Path, layout: str = "features.{}") -> Path:
+    state = {layout.format(k): v for k, v in tiny_vgg("vgg16").state_dict().items()}
+    torch.save(state, folder / "face.pth")
+    return folder / "face.pth"
+
+
+def _plain_vgg16(folder: Path) -> Path:
+    return _vgg16(folder, "{}")
+
+
+def _old_vgg19(folder: Path) -> Path:
+    state = {f"features.{k}": v for k, v in tiny_vgg("vgg19").state_dict().items()}
+    torch.save(state, folder / "old.pth", _use_new_zipfile_serialization=False)
+    return folder / "old.pth"
+
+
+@pytest.mark.parametrize("name", FEW_SHOT_CONTENT)
+@pytest.mark.parametrize(
+    "make",
+    [
+        save_vgg19,
+        save_small,
+        save_squeeze,
+        _vgg16,
+        _plain_vgg16,
+        _old_vgg19,
+        _text,
+        _cut,
+        _module,
+        _nested,
+        _torchvision,
+        _picture,
+    ],
+)
+def test_the_beginning_of_a_file_tells_whether_it_can_be_loaded(
+    tmp_path: Path, name: str, make: Callable[[Path], Path]
+) -> None:
+    path = make(tmp_path)
+    try:
+        perceptual_net(name, path)
+    except InputError:
+        with pytest.raises(InputError) as error:
+            check_perceptual_file(name, path)
+        assert path.name in error.value.fact
+        assert error.value.hint
+    else:
+        check_perceptual_file(name, path)
 
 
 def test_linear_layers_that_are_missing_or_of_another_network_are_named(tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ def test_a_perceptual_network_that_cannot_serve_is_said_before_any_work(
         )
 
 
+def test_a_file_of_another_network_is_said_before_any_work(swift: Path, tmp_path: Path) -> None:
+    files = {"sources": (tmp_path / "a.jpg",), "driver": tmp_path / "d.mp4"}
+    given = [f"vgg19={save_small(tmp_path)}"]
+    asked = files | {"output": tmp_path / "a.mp4", "perceptual": given} | learned(swift, -1)
+    with pytest.raises(InputError, match="does not hold the weights of vgg19"):
+        reenact_graph(make_recipe(asked))
+
+
 def test_the_order_in_which_perceptual_networks_are_given_changes_nothing(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("weights", "vggface", "vgg19")}
     for given in (files, dict(reversed(files.items()))):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thvideo.errors import InputError, UsageError, reason_of
+from thvideo.models.perceptual_files import refuse_other_scale
 from thvideo.models.perceptual_nets import (
     SqueezeLayers,
     torchvision_squeeze,
@@ -192,10 +193,7 @@ def perceptual_net(name: str, path: Path) -> PerceptualNet:
     for needed in (file, linear_file) if preset.has_linear else (file,):
         if not needed.is_file():
             raise InputError(f"{name} needs {needed}, which is not there", hint=preset.source)
-    if file.name.startswith("vgg19-dcbb9e9d"):
-        # Its keys are those of Caffe's, but it was trained on other pixel values.
-        fact = f"{file} is torchvision's VGG19, not the Caffe-trained one that {name} feeds"
-        raise InputError(fact, hint=preset.source)
+    refuse_other_scale(name, file)
     read = read_tensors(file)
     linear = read_tensors(linear_file) if preset.has_linear else {}
     try:

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from thvideo.errors import InputError, UsageError
 from thvideo.models.content_weights import FEW_SHOT_CONTENT
+from thvideo.models.perceptual_files import check_perceptual_file
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
 from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
@@ -221,6 +222,10 @@ def _perceptual_of(recipe: Recipe, finetune: Finetune) -> dict[str, Path]:
             )
     if len(dict(recipe.perceptual)) < len(recipe.perceptual):
         raise UsageError("a perceptual network is given twice", hint="one --perceptual a NAME")
+    for name, path in recipe.perceptual:
+        # As with weights: said before a driver is tracked for nothing.
+        if path.is_file() and path.stat().st_size:
+            check_perceptual_file(name, path)
     return dict(recipe.perceptual)
 
 

@@ -78,7 +78,7 @@ def card_inside(path: Path) -> Card:
     Raises:
         InputError: the file is missing or damaged, or its card cannot be read.
     """
-    inside = _header(path).get(_METADATA, {}).get("thvideo")
+    inside = header_of(path).get(_METADATA, {}).get("thvideo")
     return {} if inside is None else _parsed(inside, path)
 
 
@@ -161,8 +161,12 @@ def is_card(path: Path) -> bool:
         return False
 
 
-def _header(path: Path) -> Card:
-    """The header of a safetensors file that is as long as it says."""
+def header_of(path: Path) -> Card:
+    """The header of a safetensors file that is as long as it says.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     if path.is_dir():
         hint = f"of a run make some: thvideo weights export {path} -o FILE"
         raise InputError(f"{path} is a folder, not a file of weights", hint=hint)
