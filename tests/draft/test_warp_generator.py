@@ -257,3 +257,20 @@ def test_no_real_driver_folds_a_real_portrait(shared_data: Path) -> None:
                 np.abs(settled - generator.source).sum() / np.abs(adapted - generator.source).sum()
             )
             assert kept > 0.6
+
+
+def test_black_cheeks_leave_the_skin_around_an_opening_mouth_as_it_is(source: F64Array) -> None:
+    picture = np.full((1, SIZE_PX, SIZE_PX, 3), 255, np.uint8)
+    top, bottom = (int(source[point, 1]) for point in (28, 33))
+    picture[:, top - 4 : bottom + 4] = 0
+    opened = posed(face_model(), (0, 0, 0))
+    frames = WarpGenerator(picture, source[None], CPU).generate(opened)
+    x, y = opened[0, 57].round().astype(int)  # the lower lip's outer edge
+    assert (frames[0, y - 2 : y + 3, x - 2 : x + 3] > 250).all()
+
+
+def test_a_white_picture_under_wild_landmarks_wraps_round_nowhere(source: F64Array) -> None:
+    wild = source + np.random.default_rng(0).normal(0, 4, (12, *source.shape))
+    white = np.full((1, SIZE_PX, SIZE_PX, 3), 255, np.uint8)
+    # The mouth's shadow is the darkest there is; 256 would be 0.
+    assert (WarpGenerator(white, source[None], CPU).generate(wild) > 60).all()

@@ -71,7 +71,8 @@ def mouth_colours(image: F32Array, source: Tensor) -> MouthColours:
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
     white = 0.2 * brightest.mean() + 0.8 * brightest
-    teeth = white * (1.02 * light.median() / white.mean()).clamp(max=1)
+    # Cheeks as black as a silhouette's have no light to divide by.
+    teeth = white * (1.02 * light.median() / white.mean().clamp_min(1e-3)).clamp(max=1)
     return MouthColours(0.75 * dark + 0.10 * lips, 0.5 * dark + 0.33 * lips, teeth)
 
 
