@@ -133,15 +133,15 @@ def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
 def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -> list["Method"]:
     from thvideo.evaluation.catalogue import Catalogue
     from thvideo.evaluation.methods import FINETUNED
-    from thvideo.stages.finetune import LOOKS_THROUGH
+    from thvideo.models.content_weights import FEW_SHOT_CONTENT
 
     option = "--finetune-perceptual"
     looks_through = _networks(typed.get("finetune_perceptual", ()), option)
     for name in looks_through:
-        if name not in LOOKS_THROUGH:
+        if name not in FEW_SHOT_CONTENT:
             raise UsageError(
                 f"fine-tuning cannot look through {name!r}",
-                hint=f"one of {', '.join(LOOKS_THROUGH)}",
+                hint=f"one of {', '.join(FEW_SHOT_CONTENT)}",
             )
     catalogue = Catalogue(drawing, typed["folder"].expanduser(), looks_through)
     wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
