@@ -19,7 +19,7 @@ from PIL import Image
 
 from thvideo.imaging.colour import rim_offset
 from thvideo.imaging.crop import Box, Crop
-from thvideo.imaging.lookup import Pixels, four_channels, three_channels
+from thvideo.imaging.resample import Edges, resample, sample_linear
 from thvideo.shapes import F32Array, I16Array, U8Array, check_shape
 
 # The mask rises from the crop's border to 1 over this share of the side.
@@ -35,8 +35,6 @@ MAP_STEP = 4
 SMALLEST_OFFSET = 0.5
 # A weight of 1 among whole numbers.
 _WHOLE = 1 << 14
-
-Edges = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -182,9 +180,9 @@ def plan_paste(picture: U8Array, crop: Crop, source: U8Array, mask: F32Array) ->
     # Rounding may step over the border by a hair, which Pillow refuses.
     limited = [min(max(edge, 0.0), float(crop.size_px)) for edge in edges]
     crop_box = (limited[0], limited[1], limited[2], limited[3])
-    resampled = _resample(source, crop_box, box)
+    resampled = resample(source, crop_box, box)
     detail = cv2.subtract(picture[box.slices], resampled, dtype=cv2.CV_16S)
-    region_mask = _sample_linear(mask[..., None], crop_box, box, crop.size_px)
+    region_mask = sample_linear(mask[..., None], crop_box, box, crop.size_px)
     # Where the mask is rising, and not the very border; a sixteenth of the pixels says enough.
     rim = np.zeros_like(mask)
     rim[2::4, 2::4] = (4 * mask * (1 - mask))[2::4, 2::4]
@@ -245,7 +243,7 @@ def _rise(size_px: int, width_px: float, at_start: bool, at_end: bool) -> F32Arr
 
 def _paste_one(plan: Paste, drawn: U8Array, offset: F32Array) -> U8Array:
     """One frame of `paste`: `[S, S, 3]` to `[h, w, 3]`."""
-    region = _resample(drawn, plan.crop_box, plan.box)
+    region = resample(drawn, plan.crop_box, plan.box)
     if np.abs(offset).max() >= SMALLEST_OFFSET:
         region = cv2.subtract(region, (*offset.astype(float).tolist(), 0.0))
     difference = _at_map(plan, _neighbourhood_difference(drawn, plan.source))
@@ -269,7 +267,7 @@ def _weights(plan: Paste, at_map: F32Array) -> I16Array:
 def _at_map(plan: Paste, difference: F32Array) -> F32Array:
     """Bring a map of the crop to a map of the region, as fine as it or `MAP_STEP` pixels."""
     height, width = (max(side // MAP_STEP, min(side, len(difference))) for side in plan.mask.shape)
-    return _sample_linear(difference, plan.crop_box, Box(0, 0, width, height), plan.source.shape[0])
+    return sample_linear(difference, plan.crop_box, Box(0, 0, width, height), plan.source.shape[0])
 
 
 def _neighbourhood_difference(drawn: U8Array, source: U8Array) -> F32Array:
@@ -287,45 +285,3 @@ def _smoothstep(value: F32Array, low: float, high: float) -> F32Array:
     """Rise from 0 at ``low`` to 1 at ``high`` with no corner."""
     share = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
-
-
-def _resample(image: U8Array, crop_box: Edges, box: Box) -> U8Array:
-    """Bring a crop to the picture's pixels inside ``box``, averaging areas where it shrinks."""
-    step_x, step_y = _steps(crop_box, box)
-    if max(step_x, step_y) > 1:
-        shrunk = Image.fromarray(image).resize(
-            (box.width, box.height), Image.Resampling.BICUBIC, box=crop_box
-        )
-        return np.asarray(shrunk, dtype=np.uint8)
-    # Half as long as Pillow takes, and as sharp: cubic to twice the size, and linear from there.
-    large = cv2.resize(four_channels(image), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    return three_channels(_sampled(large, crop_box, box, 2.0))
-
-
-def _sample_linear(maps: F32Array, crop_box: Edges, box: Box, size_px: int) -> F32Array:
-    """Bring smooth maps `[s, s, C]` of the crop to `[h, w, C]`, linearly."""
-    return np.asarray(_sampled(maps, crop_box, box, maps.shape[0] / size_px), dtype=np.float32)
-
-
-def _sampled(image: Pixels, crop_box: Edges, box: Box, image_px: float) -> Pixels:
-    """Sample what has ``image_px`` pixels for each of the crop's at the region's pixels."""
-    step_x, step_y = _steps(crop_box, box)
-    matrix = np.array(
-        [
-            [step_x * image_px, 0, (crop_box[0] + step_x / 2) * image_px - 0.5],
-            [0, step_y * image_px, (crop_box[1] + step_y / 2) * image_px - 0.5],
-        ]
-    )
-    sampled: Pixels = cv2.warpAffine(
-        image,
-        matrix,
-        (box.width, box.height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return sampled
-
-
-def _steps(crop_box: Edges, box: Box) -> tuple[float, float]:
-    """Return the crop's pixels for one of the region's, across and down."""
-    return (crop_box[2] - crop_box[0]) / box.width, (crop_box[3] - crop_box[1]) / box.height
