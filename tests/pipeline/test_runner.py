@@ -298,7 +298,7 @@ def test_stopping_to_listen_frees_the_lock_and_keeps_the_chunks(workspace, log):
 def test_a_manifest_tells_what_made_it_and_at_what_cost(words, workspace, log, monkeypatch):
     # A second goes by whenever somebody looks at the clock.
     clock = SimpleNamespace(monotonic=partial(next, count()))
-    monkeypatch.setattr("thvideo.pipeline.runner.time", clock)
+    monkeypatch.setattr("thvideo.pipeline.making.time", clock)
     *_, last = run(toys.speech(words), workspace, RESOURCES)
     steps = {step.node.id: step for step in plan(toys.speech(words), workspace)}
     shout = steps["shout"].artifact.manifest

@@ -44,7 +44,8 @@ def test_a_short_run_learns_what_no_draft_shows_and_is_exported(
     assert last["region_l1"] < first["region_l1"]
     assert first["warp_l1"] == last["warp_l1"]
 
-    card = export_run(tmp_path / "run", tmp_path / "toy.safetensors", said={"use": "tests"})
+    target = tmp_path / "toy.safetensors"
+    card = export_run(tmp_path / "run", target, "last", said={"use": "tests"})
     assert card["steps"] == 50
     assert card["size_px"] == SIZE_PX
     assert card["measured"]["region_l1"] == pytest.approx(last["region_l1"], abs=1e-5)
