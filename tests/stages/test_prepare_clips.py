@@ -7,8 +7,8 @@ import pytest
 
 from tests.landmarks.made_faces import face_at
 from thvideo.errors import UsageError
-from thvideo.stages.prepare_clips import Followed, frames_at, plan_clips
 from thvideo.stages.prepare_options import PrepareOptions, parse_fps, parse_min_face
+from thvideo.stages.prepare_plan import Followed, frames_at, plan_clips
 
 
 def followed(centres_x, sides, cuts: tuple[int, ...] = (), fps: float = 25) -> Followed:

@@ -26,6 +26,8 @@ _OPTIONS = (
         ("--output", "-o"), Path),
     Opt("identity_from", FILES, "Table (video, identity) of whose face each video or folder shows.",
         kind=Path),
+    Opt("pictures", FILES, "Still pictures too, as clips of one frame: paintings to train on.",
+        kind=bool),
     Opt("size_px", OUTPUT, "Side of the clips in pixels: a multiple of 32, 64 to 1024.",
         ("--size",), int, default=PrepareOptions.size_px),
     Opt("min_face", OUTPUT, "Height of the smallest face, brows to chin, in the video.", kind=str,
@@ -90,6 +92,7 @@ def _job(given: Given) -> PrepareJob:
         dataset=values["dataset"].expanduser(),
         options=PrepareOptions(**_of(values, "size_px", "min_face_px", "max_frames", "fps")),
         table=TableOptions(**_of(values, "identity_from", "val_share", "split_seed")),
+        with_pictures=given.flag("pictures"),
         workers=Workers(n_workers or _n_cores(), resources.device, resources.precision),
     )
 

@@ -301,7 +301,7 @@ def _at(flow: Tensor, points: Tensor, size_px: int) -> Tensor:
 
 def _settled(strength: F64Array) -> F64Array:
     """Smooth strengths ``[T]`` in time, nowhere above what they were."""
-    if (strength >= 1).all():
+    if len(strength) == 1 or (strength >= 1).all():
         return strength
     # Here alone, so that meta-training, which settles nothing, needs no SciPy.
     from scipy.ndimage import gaussian_filter1d, minimum_filter1d

@@ -46,6 +46,7 @@ class PrepareJob:
         options: What clips are like.
         table: How people get their names and their split.
         workers: How to run.
+        with_pictures: Whether still pictures become clips of one frame.
         make_tracker: Called in every worker process; None loads the bundled tracker.
     """
 
@@ -54,7 +55,12 @@ class PrepareJob:
     options: PrepareOptions
     table: TableOptions
     workers: Workers
+    with_pictures: bool = False
     make_tracker: "Callable[[], Tracker] | None" = None
+
+    def walk(self) -> Iterator[str]:
+        """Yield the paths of all videos, and of pictures where they are wanted."""
+        return walk_videos(self.videos, self.dataset, with_pictures=self.with_pictures)
 
 
 @dataclass
@@ -131,11 +137,13 @@ def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
     from thvideo.training.dataset_write import record_paths
 
     n_videos, n_loose = 0, 0
-    for video in walk_videos(job.videos, job.dataset):
+    for video in job.walk():
         n_videos += 1
         n_loose += "/" not in video
     if n_videos == 0:
         kinds = " ".join(sorted(VIDEO_SUFFIXES))
+        if not job.with_pictures:
+            kinds += "; still pictures with --pictures"
         raise InputError(
             f"there is no video in {job.videos}", hint=f"these are looked for: {kinds}"
         )
@@ -179,7 +187,7 @@ def _tasks(job: PrepareJob, identities: Identities, walk: _Walk) -> Iterator[Vid
         write_record,
     )
 
-    for video in walk_videos(job.videos, job.dataset):
+    for video in job.walk():
         task = VideoTask(video, _n_bytes(job.videos / video), identities.of(video))
         record = read_record(record_path(job.dataset, video_key(video)))
         if record is not None and (record.n_bytes != task.n_bytes or record.is_to_be_tried_again):

@@ -12,11 +12,21 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
     | {".ts", ".mts", ".flv", ".wmv", ".3gp", ".ogv"}
 )
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".jp2"}
+)
 # People of VoxCeleb; their folders may lie at any depth: dev/mp4/id00012/21Uxsk56VDQ/00001.mp4.
 _VOXCELEB_ID = re.compile(r"id\d{5}")
 
 
-def walk_videos(root: Path, leave_out: Path | None = None) -> Iterator[str]:
+def is_picture_name(name: str) -> bool:
+    """Say by its name whether a file is a still picture."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def walk_videos(
+    root: Path, leave_out: Path | None = None, *, with_pictures: bool = False
+) -> Iterator[str]:
     """Yield the paths of all videos below a folder, with slashes, sorted within each folder.
 
     Only one folder's names are held at a time. Hidden files and folders are left out; links to
@@ -25,16 +35,22 @@ def walk_videos(root: Path, leave_out: Path | None = None) -> Iterator[str]:
     Args:
         root: where to look.
         leave_out: a folder that is not entered.
+        with_pictures: whether still pictures count as videos of one frame.
 
     Raises:
         InputError: a folder cannot be read.
     """
     unwanted = None if leave_out is None else leave_out.resolve()
-    yield from _walk(root, "", (root.resolve(),), unwanted)
+    wanted = VIDEO_SUFFIXES | PICTURE_SUFFIXES if with_pictures else VIDEO_SUFFIXES
+    yield from _walk(root, "", (root.resolve(),), unwanted, wanted)
 
 
 def _walk(
-    folder: Path, prefix: str, above: tuple[Path, ...], unwanted: Path | None
+    folder: Path,
+    prefix: str,
+    above: tuple[Path, ...],
+    unwanted: Path | None,
+    wanted: frozenset[str],
 ) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
@@ -47,13 +63,13 @@ def _walk(
         ) from error
     for name, is_folder in found:
         if not is_folder:
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+            if Path(name).suffix.lower() in wanted:
                 yield prefix + name
             continue
         below = folder / name
         real = below.resolve()
         if real != unwanted and real not in above:
-            yield from _walk(below, f"{prefix}{name}/", (*above, real), unwanted)
+            yield from _walk(below, f"{prefix}{name}/", (*above, real), unwanted, wanted)
 
 
 class Identities:

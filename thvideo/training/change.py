@@ -28,6 +28,8 @@ class EpisodeOptions:
         noise: Standard deviation of the landmarks' noise over the outer-eye distance.
         any_source: Chance that a random source is moved, not the nearest one in pose.
         with_drafts: Whether the generator is shown drafts by geometry, which take time to make.
+        picture_share: Chance that an episode is of a picture, where the dataset has any: a target
+            in its own paint, and sources that geometry has moved.
     """
 
     max_shots: int = 8
@@ -39,11 +41,18 @@ class EpisodeOptions:
     noise: float = 0.004
     any_source: float = 0.3
     with_drafts: bool = True
+    picture_share: float = 0.1
 
 
 #: The frames as they are.
 PLAIN = EpisodeOptions(
-    flip=0.0, turn_deg=0.0, zoom=(1.0, 1.0), colour=0.0, noise=0.0, any_source=0.0
+    flip=0.0,
+    turn_deg=0.0,
+    zoom=(1.0, 1.0),
+    colour=0.0,
+    noise=0.0,
+    any_source=0.0,
+    picture_share=0.0,
 )
 
 

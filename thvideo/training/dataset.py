@@ -51,7 +51,8 @@ class ClipRow:
         clip: name of its files below `clips`.
         identity: whose face.
         split: "train" or "val".
-        kind: "real", or "synthetic" for clips with an inset picture in the lower left corner.
+        kind: "real", "picture" for clips of one frame, or "synthetic" for clips with an inset
+            picture in the lower left corner.
         n_frames: how many frames it has.
         crop_px: side of the crop in the original picture, pixels.
         source: where it comes from.

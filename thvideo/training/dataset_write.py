@@ -253,10 +253,11 @@ def _write_tables(root: Path, first_train: float, seed: int) -> Counts:
                 counts.n_frames[split] += clip.n_frames
                 counts.seconds[split] += clip.n_frames / record.fps
                 counts.people[split].add(record.identity)
+                kind = "real" if clip.n_frames > 1 else "picture"
                 _write_row(
                     clips,
                     (
-                        *(clip.clip, record.identity, split, "real", clip.n_frames),
+                        *(clip.clip, record.identity, split, kind, clip.n_frames),
                         *(round(clip.crop_px), record.video),
                         *(f"{record.fps:g}", round(clip.face_px), f"{clip.start_s:.3f}"),
                     ),

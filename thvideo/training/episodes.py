@@ -1,11 +1,14 @@
 """Episodes: K source frames and one other frame of the same video, changed alike.
 
+A picture is a clip of one frame: its sources are the picture, moved by geometry as faces move.
+
 Every batch is made from a random generator of its own, seeded by the run's seed and the batch's
 number: whoever makes it, in whichever process and after whatever interruption, it is the same.
 
 Shapes: K source frames, S pixels along a side.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,8 +22,15 @@ from thvideo.landmarks.schema import outer_eye_distance
 from thvideo.shapes import F32Array, F64Array, I64Array
 from thvideo.training.batch import Batch, Episode, stack
 from thvideo.training.change import PLAIN, Change, EpisodeOptions, landmark_noise
-from thvideo.training.clip_source import CachedClips, ClipSource, StreamedClips, cached_bytes
+from thvideo.training.clip_source import (
+    CachedClips,
+    ClipSource,
+    Cut,
+    StreamedClips,
+    cached_bytes,
+)
 from thvideo.training.dataset import ClipTable
+from thvideo.training.self_pairs import moved_picture
 
 #: What an open mouth counts beside a turned head in the choice of the nearest source: a tenth of
 #: the eye distance as much as 8 degrees.
@@ -52,8 +62,8 @@ class Episodes:
     ) -> None:
         table = ClipTable(root)
         people, lengths = table.people_and_lengths()
-        rows = table.indices(split)
-        rows = rows[lengths[rows] > 1]
+        of_split = table.indices(split)
+        rows = of_split[lengths[of_split] > 1]
         if not len(rows):
             raise InputError(
                 f"{root} has no {split} clip with two frames",
@@ -64,6 +74,12 @@ class Episodes:
         self._lengths = lengths[rows]
         self._streamed = StreamedClips(table, rows)
         self._clips: ClipSource = self._streamed
+        # Their numbers follow those of the clips. They are read as large as they are: what is
+        # moved at the size of the networks is blurred, and sources are not.
+        wants_pictures = options.picture_share > 0
+        pictures = of_split[lengths[of_split] == 1] if wants_pictures else of_split[:0]
+        self._n_pictures = len(pictures)
+        self._pictures = StreamedClips(table, pictures)
         # Clips in the order of their people, and where each person's begin: arrays, not lists of
         # lists, because there may be a million.
         self._by_person = np.argsort(people[rows], kind="stable")
@@ -81,20 +97,23 @@ class Episodes:
 
     def digest(self) -> str:
         """Return a SHA-256 of the clips' names in the order of their numbers."""
-        return self._streamed.digest()
+        clips = self._streamed.digest()
+        if not self._n_pictures:
+            return clips
+        return hashlib.sha256((clips + self._pictures.digest()).encode()).hexdigest()
 
     @property
     def n_clips(self) -> int:
-        """How many clips there are; their numbers are the columns of W."""
-        return len(self._lengths)
+        """How many clips and pictures there are; their numbers are the columns of W."""
+        return len(self._lengths) + self._n_pictures
 
     @property
     def n_people(self) -> int:
-        """Whose clips they are."""
+        """Whose clips they are, pictures left out."""
         return len(self._starts)
 
     def _clips_of(self, person: int) -> I64Array:
-        end = self._starts[person + 1] if person + 1 < self.n_people else self.n_clips
+        end = self._starts[person + 1] if person + 1 < self.n_people else len(self._lengths)
         return self._by_person[self._starts[person] : end]
 
     def batch(self, number: int, part: range) -> Batch:
@@ -126,20 +145,26 @@ class Episodes:
         for index in range(size):
             clips = self._clips_of(index % self.n_people)
             clip = int(clips[(index // self.n_people) % len(clips)])
-            episodes.append(self._cut(rng, clip, n_shots, PLAIN))
+            episodes.append(self._changed(rng, self._cut(rng, clip, n_shots), clip, PLAIN))
         return episodes
 
     def _episode(self, rng: np.random.Generator, n_shots: int) -> Episode:
+        if self._n_pictures and rng.random() < self.options.picture_share:
+            picture = int(rng.integers(self._n_pictures))
+            cut = moved_picture(self._pictures.cut(picture, [0]), n_shots, rng)
+            return self._changed(rng, cut, len(self._lengths) + picture, self.options)
         clips = self._clips_of(int(rng.integers(self.n_people)))
-        return self._cut(rng, int(clips[rng.integers(len(clips))]), n_shots, self.options)
+        clip = int(clips[rng.integers(len(clips))])
+        return self._changed(rng, self._cut(rng, clip, n_shots), clip, self.options)
 
-    def _cut(
-        self, rng: np.random.Generator, clip: int, n_shots: int, options: EpisodeOptions
-    ) -> Episode:
+    def _cut(self, rng: np.random.Generator, clip: int, n_shots: int) -> Cut:
         # The target is never among the sources: copied pixels would teach nothing.
-        wanted = drawn_frames(rng, int(self._lengths[clip]), n_shots)
-        cut = self._clips.cut(clip, wanted)
-        size_px = self.size_px
+        return self._clips.cut(clip, drawn_frames(rng, int(self._lengths[clip]), n_shots))
+
+    def _changed(
+        self, rng: np.random.Generator, cut: Cut, clip: int, options: EpisodeOptions
+    ) -> Episode:
+        size_px, n_shots = self.size_px, len(cut.frames) - 1
         scale = size_px / cut.frames.shape[1]
         change = Change.draw(rng, options, size_px)
         points = change.points((cut.points + 0.5) * scale - 0.5)

@@ -75,6 +75,7 @@ _PAPER = MetaOptions(
         noise=0.0,
         any_source=0.0,
         with_drafts=False,
+        picture_share=0.0,
     ),
     losses=LOSS_WEIGHTS["v2"],
     d_steps=2,

@@ -14,8 +14,9 @@ from thvideo.imaging.warp import fetch, upsample_flow
 from thvideo.landmarks.plausible import Motions, moved_faces
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.shown import Drawn
-from thvideo.shapes import F32Array, U8Array, check_shape
+from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 from thvideo.training.batch import Batch, Episode, stack
+from thvideo.training.clip_source import Cut
 
 #: Pictures deformed at once.
 _BATCH = 8
@@ -93,6 +94,27 @@ class Deformed:
 Draw = Callable[[Batch], Drawn]
 
 
+def moved_picture(picture: Cut, n_shots: int, rng: np.random.Generator) -> Cut:
+    """Let geometry move a picture's face: sources from which the picture is to be drawn.
+
+    Args:
+        picture: One frame; unknown irises are put amid their eyes.
+        n_shots: K.
+        rng: Draws the motions.
+
+    Returns:
+        ``1 + K`` frames, the picture itself first.
+    """
+    points = amid_eyes(picture.points)
+    geometry = WarpGenerator(picture.frames, points, torch.device("cpu"))
+    wanted = _possible(geometry, points[0], n_shots, rng)
+    return Cut(
+        np.concatenate([picture.frames, geometry.generate(wanted)]),
+        np.concatenate([points, wanted]).astype(np.float32),
+        picture.mask,
+    )
+
+
 def deformed(
     shots: Shots,
     size_px: int,
@@ -132,9 +154,7 @@ def _of_one(
     with_drafts: bool,
 ) -> list[Deformed]:
     geometry = WarpGenerator(shot.crops, shot.landmarks, torch.device("cpu"))
-    wanted = moved_faces(shot.landmarks[0], Motions.drawn(n_each, rng))
-    # Each face is a shot of its own: what folds is held back without regard to the others.
-    wanted = geometry.settle(wanted, range(1, n_each))
+    wanted = _possible(geometry, shot.landmarks[0], n_each, rng)
     faces = ((wanted + 0.5) * (small.size_px / shot.size_px) - 0.5).astype(np.float32)
     made = []
     for start in range(0, n_each, _BATCH):
@@ -146,6 +166,15 @@ def _of_one(
         pictures = _moved(large, draw(batch), small.size_px)
         made += [Deformed(crop, face) for crop, face in zip(pictures, faces[part], strict=True)]
     return made
+
+
+def _possible(
+    geometry: WarpGenerator, points: F32Array, n_motions: int, rng: np.random.Generator
+) -> F64Array:
+    """Draw motions that geometry can show of a face ``[70, 2]``, ``[T, 70, 2]``."""
+    wanted = moved_faces(points, Motions.drawn(n_motions, rng))
+    # Each face is a shot of its own: what folds is held back without regard to the others.
+    return geometry.settle(wanted, range(1, n_motions))
 
 
 def asked(shots: Shots, index: int, faces: F32Array, *, with_drafts: bool) -> Batch:
