@@ -61,6 +61,19 @@ def test_a_clip_with_too_few_frames_says_so(drawn: Path) -> None:
     assert too_short(take, 8) == "only 5 frames are left to be sources, 8 are wanted"
 
 
+def test_a_picture_is_a_source_and_no_driver(drawn: Path, tmp_path: Path) -> None:
+    header, *rows = (drawn / "clips.tsv").read_text().splitlines()
+    pictures = ["a\tperson 2\tval\tpicture\t1\t64\t", "b\tpainted\tval\tpicture\t1\t64\t"]
+    (tmp_path / "clips.tsv").write_text("\n".join([header, *pictures, *rows]) + "\n")
+    table = ClipTable(tmp_path)
+    assert self_takes(table, OPTIONS) == self_takes(ClipTable(drawn), OPTIONS)
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("source\tdriver\nb\tp2/0\np2/0\tb\n", encoding="utf-8")
+    painted, still = cross_takes(table, pairs, OPTIONS)
+    assert (painted.sources, too_short(painted, 1)) == ((0,), None)
+    assert too_short(still, 1) == "a driver of one frame has none to be held out"
+
+
 def test_pairs_are_read_from_a_table(drawn: Path, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("driver\tsource\np3/0\tp2/0\np2/0\tp4/1\n", encoding="utf-8")

@@ -26,6 +26,7 @@ from tests.stages.made_people import (
     write_shots,
 )
 from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.imaging.picture import save_png
 from thvideo.stages.base import Notice, Progress, StageEvent
 from thvideo.stages.prepare import PrepareJob, prepare
 from thvideo.stages.prepare_options import PrepareOptions, TableOptions, Workers
@@ -253,6 +254,35 @@ def test_a_worker_that_dies_takes_one_video_along_and_that_is_tried_again(tmp_pa
     made(tmp_path / "videos", tmp_path / "set")
     assert rejects(tmp_path / "set") == {}
     assert {row.identity for row in rows(tmp_path / "set")} == {"a", "b", "c", "d"}
+
+
+def test_pictures_become_clips_of_one_frame_where_they_are_wanted(tmp_path: Path) -> None:
+    write_shots(tmp_path / "videos" / "anna" / "1.mp4", shot(16))
+    picture = shot(1)[0]
+    (tmp_path / "videos" / "bert").mkdir()
+    save_png(tmp_path / "videos" / "bert" / "painted.png", picture)
+    save_png(tmp_path / "videos" / "bert" / "empty.png", shot(1, 0)[0])
+    save_png(tmp_path / "videos" / "bert" / "small.png", shot(1, 24)[0])
+    (tmp_path / "videos" / "bert" / "text.jpg").write_text("no picture")
+    made(tmp_path / "videos", tmp_path / "set")
+    assert [(row.kind, row.n_frames) for row in rows(tmp_path / "set")] == [("real", 16)]
+    made(tmp_path / "videos", tmp_path / "set", with_pictures=True)
+    row = next(row for row in rows(tmp_path / "set") if row.identity == "bert")
+    assert (row.kind, row.n_frames, row.source) == ("picture", 1, "bert/painted.png")
+    assert rejects(tmp_path / "set") == {
+        "bert/empty.png": "no face",
+        "bert/small.png": "face too small",
+        "bert/text.jpg": "unreadable",
+    }
+    frame, labels = read_frames(tmp_path / "set", row)[0], read_labels(tmp_path / "set", row)
+    ys, xs = np.nonzero(frame[..., 0].astype(int) > 170)
+    face = labels.points[0, :68]
+    np.testing.assert_allclose(face.min(axis=0), [xs.min(), ys.min()], atol=1.5)
+    np.testing.assert_allclose(face.max(axis=0), [xs.max(), ys.max()], atol=1.5)
+    made(tmp_path / "videos", tmp_path / "set", with_pictures=True, make_tracker=DeadlyTracker)
+    # What was made of them stays when they are not asked for.
+    made(tmp_path / "videos", tmp_path / "set")
+    assert len(rows(tmp_path / "set")) == 2
 
 
 def test_a_video_that_changed_is_prepared_anew(tmp_path: Path) -> None:

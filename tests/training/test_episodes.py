@@ -1,5 +1,6 @@
 """Episodes: another frame than the sources, the same whoever makes it, changed all alike."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.drawn_faces import N_FRAMES, SIZE_PX, drawn_points
+from tests.training.drawn_faces import N_FRAMES, SIZE_PX, drawn_face, drawn_points
 from thvideo.errors import InputError
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_landmarks
@@ -165,11 +166,70 @@ def test_validation_episodes_are_always_the_same_and_of_all_people(drawn: Path) 
     assert any(np.array_equal(first[0].pictures[0], frame) for frame in frames)
 
 
-def test_clips_of_one_frame_are_left_out_and_an_empty_split_is_told(tmp_path: Path) -> None:
-    row = "a\tanna\ttrain\treal\t1\t64\t"
+def test_pictures_alone_are_no_dataset(tmp_path: Path) -> None:
+    row = "a\tanna\ttrain\tpicture\t1\t64\t"
     (tmp_path / "clips.tsv").write_text("\t".join(COLUMNS) + f"\n{row}\n")
     with pytest.raises(InputError, match="no train clip with two frames"):
         episodes(tmp_path)
+
+
+@pytest.fixture
+def with_picture(drawn: Path, tmp_path: Path) -> Path:
+    """The drawn faces, before them one of train and one of val as pictures."""
+    shutil.copytree(drawn, tmp_path / "set")
+    folder, rows = tmp_path / "set" / "clips", []
+    for name, person in (("a", 0), ("z", 4)):
+        points = drawn_points(person, 0, 0)[None]
+        picture = cv2.cvtColor(drawn_face(person, points[0]), cv2.COLOR_RGB2BGR)
+        writer = cv2.VideoWriter(
+            str(folder / f"{name}.mp4"), cv2.VideoWriter.fourcc(*"png "), 25, (SIZE_PX, SIZE_PX)
+        )
+        writer.write(picture)
+        writer.release()
+        labels = np.round(points * 16).astype(np.int16)
+        np.savez(folder / f"{name}.npz", points=labels, valid=np.int16([0, 0, 60, 64]))
+        split = "train" if name == "a" else "val"
+        rows.append(f"{name}\tpainted {name}\t{split}\tpicture\t1\t64\t")
+    table = tmp_path / "set" / "clips.tsv"
+    header, *others = table.read_text().splitlines()
+    table.write_text("\n".join([header, *rows, *others]) + "\n")
+    return tmp_path / "set"
+
+
+def test_a_picture_is_drawn_from_itself_moved(with_picture: Path) -> None:
+    made = episodes(with_picture, replace(PLAIN, picture_share=1.0, fixed_shots=3))
+    made.keep_in_memory(1 << 30)
+    batch = made.batch(0, range(2))
+    points = drawn_points(0, 0, 0)
+    truth = torch.from_numpy(drawn_face(0, points)).permute(2, 0, 1)
+    for index in range(2):
+        assert torch.equal(batch.target[index], truth)
+        np.testing.assert_allclose(batch.points[index], points, atol=1 / 16)
+        assert not batch.mask[index, 0, :, 60:].any()
+    # No two sources are alike, none is the target, and a draft leads back to the target.
+    pictures = [source for sources in batch.sources for source in sources]
+    assert len({source.numpy().tobytes() for source in [truth, *pictures]}) == 7
+    moved = (batch.sources.int() - truth.int()).abs().float().mean(dim=(2, 3, 4))
+    assert moved.min() > 0.5
+    chosen = batch.sources[torch.arange(2), batch.chosen]
+    away, back = ((one.int() - truth.int()).abs().float().mean() for one in (chosen, batch.draft))
+    assert back < 0.8 * away
+
+
+def test_pictures_take_their_share_and_columns_of_their_own(
+    drawn: Path, with_picture: Path
+) -> None:
+    made = episodes(with_picture, replace(USUAL, picture_share=0.3))
+    assert (made.n_clips, made.n_people, made.n_pictures, made.n_columns) == (8, 4, 1, 9)
+    seen = torch.cat([made.batch(number, range(4)).video for number in range(40)])
+    assert 0.2 < (seen == 8).float().mean() < 0.4
+    assert set(seen.tolist()) == set(range(9))
+    # Nobody is judged by a picture, and runs that want none are as if there were none.
+    assert Episodes(with_picture, "val", SIZE_PX, PLAIN).n_columns == 4
+    without = episodes(with_picture, replace(USUAL, picture_share=0.0))
+    usual = episodes(drawn)
+    assert without.digest() == usual.digest() != made.digest()
+    assert torch.equal(without.batch(1, range(4)).target, usual.batch(1, range(4)).target)
 
 
 def test_a_million_rows_take_little_memory(tmp_path: Path) -> None:

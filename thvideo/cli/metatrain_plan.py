@@ -300,9 +300,11 @@ def _facts(plan: Plan, how: HowToRun, n_processes: int) -> dict[str, Any]:
         "processes": n_processes,
     }
     table = ClipTable(plan.options.data)
-    people, _ = table.people_and_lengths()
+    people, lengths = table.people_and_lengths()
     for split in ("train", "val"):
         rows = table.indices(split)
-        n_people = len(set(people[rows].tolist()))
-        facts[f"data.{split}"] = f"{count(len(rows), 'clips')} of {count(n_people, 'people')}"
+        clips = rows[lengths[rows] > 1]
+        n_people = len(set(people[clips].tolist()))
+        facts[f"data.{split}"] = f"{count(len(clips), 'clips')} of {count(n_people, 'people')}"
+        facts[f"data.{split}"] += f", {count(len(rows) - len(clips), 'pictures')}"
     return facts

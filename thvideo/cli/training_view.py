@@ -128,7 +128,9 @@ def _line(event: "MetaEvent", left: _Left) -> tuple[str, str] | None:
 
     match event:
         case happened.Started():
-            return "train", f"{event.n_clips} clips of {event.n_people} people, step {event.step}"
+            pictures = f" and {event.n_pictures} pictures" if event.n_pictures else ""
+            clips = f"{event.n_clips} clips of {event.n_people} people{pictures}"
+            return "train", f"{clips}, step {event.step}"
         case happened.Trained():
             return f"step {event.step}", _trained(event, left)
         case happened.Validated():

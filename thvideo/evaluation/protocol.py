@@ -104,14 +104,17 @@ def source_frames(row: ClipRow, options: ProtocolOptions) -> list[int]:
 def self_takes(table: ClipTable, options: ProtocolOptions) -> list[Take]:
     """Return the self-reenactments of a dataset's people, in the order of their names.
 
+    Pictures, clips of one frame, are left out.
+
     Raises:
         InputError: Nobody is of the split.
     """
-    people, _ = table.people_and_lengths()
+    people, lengths = table.people_and_lengths()
     rows = table.indices(options.split)
+    rows = rows[lengths[rows] >= _LEAST_FRAMES]
     if not len(rows):
         raise InputError(
-            f"{table.root} has no {options.split} clips",
+            f"{table.root} has no {options.split} clips of two frames",
             hint="--split train, or another dataset: its table says which clips are of which split",
         )
     chosen = _by_person(rows, people[rows], options)
@@ -174,8 +177,8 @@ def cross_takes(table: ClipTable, pairs: Path, options: ProtocolOptions) -> list
 
 def too_short(take: Take, n_shots: int) -> str | None:
     """Say why a take cannot be drawn from so many source frames, if it cannot."""
-    if min(take.source.n_frames, take.driver.n_frames) < _LEAST_FRAMES:
-        return "a clip of one frame has nothing to be drawn from"
+    if take.driver.n_frames < _LEAST_FRAMES:
+        return "a driver of one frame has none to be held out"
     if len(take.sources) < n_shots:
         return f"only {len(take.sources)} frames are left to be sources, {n_shots} are wanted"
     return None

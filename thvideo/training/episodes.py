@@ -78,7 +78,7 @@ class Episodes:
         # moved at the size of the networks is blurred, and sources are not.
         wants_pictures = options.picture_share > 0
         pictures = of_split[lengths[of_split] == 1] if wants_pictures else of_split[:0]
-        self._n_pictures = len(pictures)
+        self.n_pictures = len(pictures)
         self._pictures = StreamedClips(table, pictures)
         # Clips in the order of their people, and where each person's begin: arrays, not lists of
         # lists, because there may be a million.
@@ -98,22 +98,27 @@ class Episodes:
     def digest(self) -> str:
         """Return a SHA-256 of the clips' names in the order of their numbers."""
         clips = self._streamed.digest()
-        if not self._n_pictures:
+        if not self.n_pictures:
             return clips
         return hashlib.sha256((clips + self._pictures.digest()).encode()).hexdigest()
 
     @property
     def n_clips(self) -> int:
-        """How many clips and pictures there are; their numbers are the columns of W."""
-        return len(self._lengths) + self._n_pictures
+        """How many clips of two frames or more there are."""
+        return len(self._lengths)
+
+    @property
+    def n_columns(self) -> int:
+        """How many columns W needs: one for each clip, then one for each picture."""
+        return self.n_clips + self.n_pictures
 
     @property
     def n_people(self) -> int:
-        """Whose clips they are, pictures left out."""
+        """Whose clips they are."""
         return len(self._starts)
 
     def _clips_of(self, person: int) -> I64Array:
-        end = self._starts[person + 1] if person + 1 < self.n_people else len(self._lengths)
+        end = self._starts[person + 1] if person + 1 < self.n_people else self.n_clips
         return self._by_person[self._starts[person] : end]
 
     def batch(self, number: int, part: range) -> Batch:
@@ -149,10 +154,10 @@ class Episodes:
         return episodes
 
     def _episode(self, rng: np.random.Generator, n_shots: int) -> Episode:
-        if self._n_pictures and rng.random() < self.options.picture_share:
-            picture = int(rng.integers(self._n_pictures))
+        if self.n_pictures and rng.random() < self.options.picture_share:
+            picture = int(rng.integers(self.n_pictures))
             cut = moved_picture(self._pictures.cut(picture, [0]), n_shots, rng)
-            return self._changed(rng, cut, len(self._lengths) + picture, self.options)
+            return self._changed(rng, cut, self.n_clips + picture, self.options)
         clips = self._clips_of(int(rng.integers(self.n_people)))
         clip = int(clips[rng.integers(len(clips))])
         return self._changed(rng, self._cut(rng, clip, n_shots), clip, self.options)

@@ -89,7 +89,7 @@ class MetaRun:
             bytearray.fromhex(self._train_on.digest()), dtype=torch.uint8
         )
         self.learner = Learner(
-            options, self.models, self._train_on.n_clips, how, self._perceptual, processes
+            options, self.models, self._train_on.n_columns, how, self._perceptual, processes
         )
         self._validation: Validation | None = None
         #: What validations are compared by: the first perceptual network, else pixels.
@@ -150,7 +150,8 @@ class MetaRun:
         learner = self.learner
         if budget.steps and learner.step >= budget.steps:
             return
-        yield Started(learner.step, self._train_on.n_clips, self._train_on.n_people)
+        train_on = self._train_on
+        yield Started(learner.step, train_on.n_clips, train_on.n_people, train_on.n_pictures)
         if not self._folder.has_checkpoint(LAST):
             yield from self._save(LAST)
         clock = Clock(budget)

@@ -12,6 +12,7 @@ class Started:
     step: int
     n_clips: int
     n_people: int
+    n_pictures: int
 
 
 @dataclass(frozen=True)
