@@ -19,15 +19,40 @@ def shown(n_batch: int = 2, size_px: int = 64, seed: int = 0) -> Shown:
         return torch.rand(n_batch, 3, size_px, size_px, generator=generator) * 2 - 1
 
     flow = torch.randn(n_batch, 9, 9, 2, generator=generator) * 0.05
-    return Shown(target_map=picture(), draft=picture(), source_map=picture(), flow=flow)
+    return Shown(picture(), picture(), picture(), flow, still=picture())
 
 
-def test_an_untrained_generator_draws_the_draft() -> None:
+def staying(generator: SwiftGenerator, logit: float) -> SwiftGenerator:
+    """Let all of the picture stay still more or less."""
+    with torch.no_grad():
+        assert generator.flow.last.bias is not None
+        generator.flow.last.bias[2] = logit
+    return generator
+
+
+def test_an_untrained_generator_draws_the_draft_and_a_little_of_what_was_there() -> None:
     generator, what = SwiftGenerator(SMALL), shown()
     drawn = generator(what, generator.adain_parameters(torch.randn(2, SMALL.embedding)))
     assert drawn.warped is not None
     assert torch.equal(drawn.image, drawn.warped)
+    assert drawn.stays is not None
+    assert 0 < float(drawn.stays.min()) <= float(drawn.stays.max()) < 0.02
+    expected = torch.lerp(what.draft, what.still, drawn.stays[0, 0, 0, 0])
+    torch.testing.assert_close(drawn.image, expected, atol=2e-4, rtol=0)
+    drawn = staying(generator, -9.0)(what, torch.zeros(2, generator.n_adain))
     torch.testing.assert_close(drawn.image, what.draft, atol=2e-4, rtol=0)
+
+
+def test_what_stays_still_is_the_source_to_the_bit_whatever_is_added() -> None:
+    generator, what = staying(SwiftGenerator(SMALL), 9.0), shown()
+    with torch.no_grad():
+        generator.last.weight.normal_()
+    drawn = generator(what, torch.randn(2, generator.n_adain))
+    assert drawn.stays is not None
+    assert drawn.stays.shape == (2, 1, 32, 32)
+    assert torch.equal(drawn.image, what.still)
+    other = staying(generator, -9.0)(what, torch.randn(2, generator.n_adain))
+    assert not torch.equal(other.image, what.draft)
 
 
 def test_adain_brings_each_channel_to_its_mean_and_deviation() -> None:
@@ -68,7 +93,7 @@ def test_pictures_of_other_sides_keep_their_size(size_px: int) -> None:
 
 
 def test_a_learned_flow_moves_the_draft() -> None:
-    generator, what = SwiftGenerator(SMALL), shown()
+    generator, what = staying(SwiftGenerator(SMALL), -9.0), shown()
     smooth = torch.linspace(-1, 1, 64).expand(2, 3, 64, 64)
     what = what._replace(draft=smooth)
     with torch.no_grad():

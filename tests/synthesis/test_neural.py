@@ -127,6 +127,15 @@ def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
     assert np.abs(drawn[1].astype(int) - crops[0]).max() <= 1
 
 
+def test_where_nothing_moves_the_first_source_itself_is_seen(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "still.safetensors", SMALL_SWIFT, spread=0.5, stays=9.0)
+    crops, points = noise(2), posed(0, 20)
+    drawn = generator_of(load_networks(path, "swift", CPU), crops, points).generate(
+        points, np.array([0, 1])
+    )
+    assert np.array_equal(drawn, crops[[0, 0]])
+
+
 def test_a_frame_is_held_back_only_as_the_crop_that_serves_it_folds(
     asleep: DrawingNetworks,
 ) -> None:

@@ -8,6 +8,7 @@ import torch
 from tests.training.drawn_faces import SIZE_PX
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.presets import ModelOptions, build_networks
+from thvideo.models.swift import SwiftGenerator
 from thvideo.training.checkpoint import with_prefix
 from thvideo.weights.write import write_weights
 
@@ -19,6 +20,7 @@ def write_tiny(
     spread: float = 0.0,
     seed: int = 0,
     trained_px: int = SIZE_PX,
+    stays: float = -9.0,
 ) -> Path:
     """Write the weights of fresh networks.
 
@@ -28,12 +30,16 @@ def write_tiny(
         spread: The swift generator's last layers start at zero; this much noise wakes them.
         seed: Of the first weights.
         trained_px: Side of the pictures that they are said to be trained on.
+        stays: The logit of what stays still: nothing does.
     """
     torch.manual_seed(seed)
     networks = build_networks(options, n_videos=2)
     if spread:
         last = networks.generator.last
         last.weight.data.normal_(0, spread)
+    if isinstance(networks.generator, SwiftGenerator):
+        assert networks.generator.flow.last.bias is not None
+        networks.generator.flow.last.bias.data[2] = stays
     tensors = {}
     for name, network in zip(("embedder", "generator", "discriminator"), networks, strict=True):
         tensors |= with_prefix(name, dict(network.state_dict()))

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tests.landmarks.made_faces import face_at
 from thvideo.imaging.warp import pixel_grid
@@ -46,7 +47,8 @@ def draft_alone(batch: Batch) -> Drawn:
     """A generator that leaves drafts as they are."""
     shown = batch.shown()
     resting = pixel_grid(9, SIZE_PX, shown.draft) * (2 / (SIZE_PX - 1)) - 1
-    return Drawn(shown.draft, shown.draft, resting.expand(len(batch.video), -1, -1, -1))
+    flow = resting.expand(len(batch.video), -1, -1, -1)
+    return Drawn(shown.draft, shown.draft, flow, torch.zeros(len(batch.video), 1, 9, 9))
 
 
 def test_a_deformed_picture_shows_its_face_where_its_points_say() -> None:

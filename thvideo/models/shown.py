@@ -18,12 +18,14 @@ class Shown(NamedTuple):
         source_map: ``[B, 3, S, S]`` the landmark image of that source crop.
         flow: ``[B, n, n, 2]`` how far away in the source crop the draft's pixels come from, in
             half sides, on an even grid from the first pixel to the last.
+        still: ``[B, 3, S, S]`` the first source crop, unmoved: what is behind a head that moves.
     """
 
     target_map: Tensor
     draft: Tensor
     source_map: Tensor
     flow: Tensor
+    still: Tensor
 
 
 class Drawn(NamedTuple):
@@ -31,11 +33,15 @@ class Drawn(NamedTuple):
 
     Attributes:
         image: ``[B, 3, S, S]`` RGB in -1..1.
-        warped: ``[B, 3, S, S]`` the draft after the generator's own warp; None where it has none.
+        warped: ``[B, 3, S, S]`` the draft after the generator's own warp, with what stays still
+            in its place; None where there is none.
         flow: ``[B, m, m, 2]`` where that warp fetches from, in -1..1 of the picture; None where
             there is none.
+        stays: ``[B, 1, m, m]`` where the still crop takes the warped draft's place, 0 to 1; None
+            where there is none.
     """
 
     image: Tensor
     warped: Tensor | None = None
     flow: Tensor | None = None
+    stays: Tensor | None = None

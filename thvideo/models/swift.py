@@ -1,9 +1,9 @@
 """The swift preset's embedder and generator: a draft by geometry, and what geometry cannot show.
 
 Not in arXiv:1905.08233: the source crop nearest in pose is moved onto the driver's landmarks by
-the warp generator; a small network corrects where its pixels come from, and the generator adds
-what is missing to the picture. Both last layers start at zero, so training starts at the draft
-and can only gain.
+the warp generator, which bends what is behind the head along with it. A small network corrects
+where its pixels come from and says what stays as it was in the source, and the generator adds what
+is missing to the rest. The last layers start at zero: training starts near the draft.
 
 Shapes: B frames, S pixels along a side, C channels.
 """
@@ -26,6 +26,10 @@ SLOPE = 0.2
 
 #: The flow network's last layer speaks in this share of half a side: its first steps are small.
 _FLOW_UNIT = 0.1
+
+#: What stays still is a sigmoid from a little below 0 to a little above 1, cut to these: the source
+#: shines through nowhere else. It begins a little above 0, where it can learn.
+_STRETCH, _STAYS_AT_FIRST = 0.1, -2.3
 
 
 @dataclass(frozen=True)
@@ -115,14 +119,14 @@ class PlainBlock(nn.Module):
 
 
 class FlowNet(nn.Module):
-    """Moves the draft's pixels: hair goes with the head, necks bend, the background stays.
+    """Moves the draft's pixels and says what stays: hair goes with the head, necks bend.
 
     Args:
         options: The architecture.
     """
 
-    #: The draft and both landmark images (3 channels each), and the draft's flow (2).
-    CHANNELS = 11
+    #: The draft, both landmark images, the draft's flow (2 channels, the others 3), the still crop.
+    CHANNELS = 14
 
     def __init__(self, options: SwiftOptions) -> None:
         super().__init__()
@@ -134,13 +138,19 @@ class FlowNet(nn.Module):
         self.core = nn.Sequential(PlainBlock(coarse), PlainBlock(coarse))
         self.up_1 = convolution(coarse, middle)
         self.up_2 = convolution(middle, fine)
-        self.last = convolution(fine, 2)
+        self.last = convolution(fine, 3)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
+        with torch.no_grad():
+            self.last.bias.copy_(torch.tensor([0.0, 0.0, _STAYS_AT_FIRST]))
 
-    def forward(self, seen: Tensor) -> Tensor:
-        """``[B, 11, F, F]`` to a correction ``[B, 2, F, F]`` in half sides of the picture."""
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at ``[B, 14, F, F]``.
+
+        Returns:
+            A correction ``[B, 2, F, F]`` in half sides of the picture, and what stays still,
+            ``[B, 1, F, F]`` from 0 to 1.
+        """
         fine = self.stem(seen)
         middle = self.encode(self.down_1(active(fine)))
         coarse = self.core(self.down_2(active(middle)))
@@ -148,7 +158,9 @@ class FlowNet(nn.Module):
         middle = middle + self.up_1(raised)
         raised = functional.interpolate(active(middle), scale_factor=2.0)
         fine = fine + self.up_2(raised)
-        return _FLOW_UNIT * self.last(active(fine))
+        moved, stays = self.last(active(fine)).float().split([2, 1], dim=1)
+        stretched = (1 + 2 * _STRETCH) * torch.sigmoid(stays) - _STRETCH
+        return _FLOW_UNIT * moved, stretched.clamp(0, 1)
 
 
 class SwiftEmbedder(nn.Module):
@@ -232,24 +244,32 @@ class SwiftGenerator(nn.Module):
             shown: What to draw, ``B`` frames of ``S`` by ``S`` pixels; ``S`` divisible by 8.
             adain: ``[B, n_adain]``.
         """
-        flow = self.corrected_flow(shown)
-        warped = fetch(shown.draft, upsample_flow(flow, shown.draft.shape[-1]))
-        image = warped + self.correction(warped, shown.target_map, adain)
-        return Drawn(image, warped, flow)
+        flow, stays = self.corrected_flow(shown)
+        side = shown.draft.shape[-1]
+        moved = fetch(shown.draft, upsample_flow(flow, side))
+        still = functional.interpolate(stays, (side, side), mode="bilinear")
+        warped = torch.lerp(moved, shown.still.to(moved), still)
+        # What stays is the source's own, to the pixel.
+        added = self.correction(warped, shown.target_map, adain)
+        return Drawn(warped + (1 - still) * added, warped, flow, stays)
 
-    def corrected_flow(self, shown: Shown) -> Tensor:
-        """Return where every cell of the draft fetches from, ``[B, F, F, 2]`` in -1..1."""
-        draft, target_map, source_map = (
+    def corrected_flow(self, shown: Shown) -> tuple[Tensor, Tensor]:
+        """Return where the draft's cells fetch from, and what stays still.
+
+        Returns:
+            ``[B, F, F, 2]`` in -1..1, and ``[B, 1, F, F]`` from 0 to 1.
+        """
+        draft, target_map, source_map, still = (
             shrunk(picture.float(), self.options.flow_px)
-            for picture in (shown.draft, shown.target_map, shown.source_map)
+            for picture in (shown.draft, shown.target_map, shown.source_map, shown.still)
         )
         came = upsample_flow(shown.flow.float(), self.options.flow_px).permute(0, 3, 1, 2)
         # Ten times: as large as the pictures beside it.
-        seen = [draft, lit(target_map), lit(source_map), 10 * came]
-        moved = self.flow(torch.cat(seen, dim=1))
+        seen = [draft, lit(target_map), lit(source_map), 10 * came, still]
+        moved, stays = self.flow(torch.cat(seen, dim=1))
         line = torch.linspace(-1, 1, self.options.flow_px, device=draft.device)
         y, x = torch.meshgrid(line, line, indexing="ij")
-        return torch.stack([x, y], dim=-1) + moved.float().permute(0, 2, 3, 1)
+        return torch.stack([x, y], dim=-1) + moved.permute(0, 2, 3, 1), stays
 
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
         """Return what is added to the warped draft, ``[B, 3, S, S]``."""

@@ -1,8 +1,8 @@
 """From what the swift networks drew small to the crop's own size, with the draft's own detail.
 
-The networks' flow moves the draft once more; their correction is added on top, and where it is
-strong the draft's fine detail gives way to it. All of it is the processor's work, on bytes: what
-comes from the device is small.
+The networks' flow moves the draft once more, and what stays still is the source crop's own. Their
+correction is added on top, and where it is strong the draft's fine detail gives way to it. All of
+it is the processor's work, on bytes: what comes from the device is small.
 """
 
 import cv2
@@ -29,24 +29,29 @@ def resized(picture: U8Array, side_px: int) -> U8Array:
     return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=smooth), np.uint8)
 
 
-def in_full(drafts: U8Array, drawn: Drawn) -> U8Array:
+def in_full(drafts: U8Array, still: U8Array, drawn: Drawn) -> U8Array:
     """Bring drawn frames to the drafts' size.
 
     Args:
         drafts: ``[B, S, S, 3]``.
+        still: ``[S, S, 3]`` the first source crop.
         drawn: The same frames as the networks drew them, ``[B, 3, s, s]``.
 
     Returns:
         ``[B, S, S, 3]``.
     """
-    assert drawn.warped is not None and drawn.flow is not None
+    assert drawn.warped is not None and drawn.flow is not None and drawn.stays is not None
     size_px = drafts.shape[1]
     coarse = (drawn.flow.float().cpu() + 1) * ((size_px - 1) / 2)
     places = upsample_flow(coarse, size_px).permute(0, 3, 1, 2).numpy()  # [B, 2, S, S]
     corrections = (drawn.image.float() - drawn.warped.float()).permute(0, 2, 3, 1).cpu()
+    stays = drawn.stays[:, 0].float().cpu().numpy()
     frames = np.empty_like(drafts)
     for index, draft in enumerate(drafts):
         full = three_channels(look_up(four_channels(draft), *places[index]))
+        if stays[index].any():
+            share = cv2.resize(stays[index], full.shape[:2], interpolation=cv2.INTER_LINEAR)
+            full = np.asarray(cv2.blendLinear(still, full, share, 1 - share), np.uint8)
         frames[index] = _corrected(full, np.ascontiguousarray(corrections[index].numpy()))
     return frames
 

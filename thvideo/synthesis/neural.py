@@ -1,8 +1,9 @@
 """The learned generators at work: any crop size, one embedding, one or several source crops.
 
 The networks look at pictures of the side they were trained on. The swift generator's flow is
-interpolated and moves the draft at the crop's own size, so that canvas and pores stay; its
-correction is added on top, and where it is strong the draft's fine detail gives way to it.
+interpolated and moves the draft at the crop's own size, so that canvas and pores stay; where it
+says that nothing moves stands the first source crop itself; its correction is added on top, and
+where it is strong the draft's fine detail gives way to it.
 """
 
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ class NeuralGenerator:
             for crop, points in zip(drafted, self._points, strict=False)
         ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
+        self._still = signed(resized(source.crops[0], self._side)[None], self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -114,18 +116,19 @@ class NeuralGenerator:
             adain = self._adain.expand(len(points), -1)
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
+            still = self._still.expand(len(points), -1, -1, -1)
             if isinstance(generator, SwiftGenerator):
                 drafts, flow = self._draft(points, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
-                shown = Shown(target_map, signed(small, self.device), source_map, flow)
+                shown = Shown(target_map, signed(small, self.device), source_map, flow, still)
             else:
                 nothing = target_map.new_zeros(len(points), 2, 2, 2)
-                shown = Shown(target_map, target_map, source_map, nothing)
+                shown = Shown(target_map, target_map, source_map, nothing, still)
             # The networks alone: in bf16 a draft's places would be off by whole pixels.
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)
             if isinstance(generator, SwiftGenerator):
-                return in_full(drafts, drawn)
+                return in_full(drafts, self._crops[0], drawn)
             frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -90,6 +90,7 @@ class Batch:
             draft=as_signed(self.draft),
             source_map=as_signed(self.source_maps[rows, self.chosen]),
             flow=self.flow,
+            still=as_signed(self.sources[:, 0]),
         )
 
 

@@ -21,6 +21,9 @@ from thvideo.training.clip_source import Cut
 #: Pictures deformed at once.
 _BATCH = 8
 
+#: How much larger than its landmarks a face is, brows and all.
+_FACE_ROOM = 1.15
+
 
 @dataclass(frozen=True)
 class Shots:
@@ -103,7 +106,8 @@ def moved_picture(picture: Cut, n_shots: int, rng: np.random.Generator) -> Cut:
         rng: Draws the motions.
 
     Returns:
-        ``1 + K`` frames, the picture itself first.
+        ``1 + K`` frames, the picture itself first. Only the face counts: around it geometry moves
+        what stays still before a camera, and to draw that as it was would teach to move it.
     """
     points = amid_eyes(picture.points)
     geometry = WarpGenerator(picture.frames, points, torch.device("cpu"))
@@ -111,8 +115,17 @@ def moved_picture(picture: Cut, n_shots: int, rng: np.random.Generator) -> Cut:
     return Cut(
         np.concatenate([picture.frames, geometry.generate(wanted)]),
         np.concatenate([points, wanted]).astype(np.float32),
-        picture.mask,
+        np.minimum(picture.mask, _face_mask(points[0], len(picture.mask))),
     )
+
+
+def _face_mask(points: F32Array, size_px: int) -> U8Array:
+    """Draw where a face ``[70, 2]`` is, from a little above the brows to the chin, ``[S, S]``."""
+    ibug = points[:68]
+    centre = ibug.mean(axis=0)
+    hull = cv2.convexHull(np.round(centre + _FACE_ROOM * (ibug - centre)).astype(np.int32))
+    mask = np.zeros((size_px, size_px), np.uint8)
+    return np.asarray(cv2.fillConvexPoly(mask, hull, 255), np.uint8)
 
 
 def deformed(
@@ -163,7 +176,7 @@ def _of_one(
         large = geometry.draw(wanted[part]) if with_drafts else None
         if large is not None:
             batch = replace(batch, draft=_shrunk(large.frames, small.size_px), flow=large.flow)
-        pictures = _moved(large, draw(batch), small.size_px)
+        pictures = _moved(large, batch.shown().still, draw(batch), small.size_px)
         made += [Deformed(crop, face) for crop, face in zip(pictures, faces[part], strict=True)]
     return made
 
@@ -200,16 +213,19 @@ def _shrunk(frames: U8Array, size_px: int) -> Tensor:
     return small.round().to(torch.uint8)
 
 
-def _moved(large: Draft | None, drawn: Drawn, size_px: int) -> U8Array:
+def _moved(large: Draft | None, still: Tensor, drawn: Drawn, size_px: int) -> U8Array:
     """Return what was drawn, ``[B, S, S, 3]``, as sharp as the large draft is.
 
     Sources that the warp has blurred would teach to sharpen sources, which real ones do not need.
     """
     images = drawn.image.float()
     if large is not None and drawn.flow is not None and drawn.warped is not None:
+        assert drawn.stays is not None
         draft = torch.from_numpy(large.frames).to(images.device).movedim(3, 1).float() / 127.5 - 1
         sharp = fetch(draft, upsample_flow(drawn.flow.float(), draft.shape[-1]))
-        images = images - drawn.warped.float() + functional.adaptive_avg_pool2d(sharp, size_px)
+        moved = functional.adaptive_avg_pool2d(sharp, size_px)
+        stays = functional.interpolate(drawn.stays.float(), (size_px, size_px), mode="bilinear")
+        images = images - drawn.warped.float() + torch.lerp(moved, still.to(moved), stays)
     pixels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     made: U8Array = pixels.movedim(1, 3).cpu().numpy()
     return made
