@@ -1,17 +1,18 @@
 # make -f recipes/metatrain.mk VIDEOS=videos PERCEPTUAL=vgg19-small=vgg19_small16x.safetensors
 #
-# From a folder tree of videos to one file of weights: OUT/dataset, then a run at 128 pixels
-# (OUT/small), one at 256 pixels with the discriminator that begins with its weights (OUT/large),
-# then OUT/NAME.safetensors with its card. What is finished is not made again; a run that was
-# stopped goes on.
+# From a folder tree of videos and pictures to one file of weights, as the shipped ones were made:
+# OUT/dataset, then a run without the discriminator (OUT/plain), one against it that begins with
+# its weights (OUT/full), then OUT/NAME.safetensors with its card. What is finished is not made
+# again; a run that was stopped goes on.
 #
 #   NAME=swift                 of the weights
 #   OUT=trained                where all of it goes
 #   PRESET=swift               or paper
 #   PERCEPTUAL=                NAME=PATH of perceptual networks, several with spaces between
-#   SMALL_STEPS=20000          steps at 128 pixels
-#   LARGE_STEPS=40000          steps at 256 pixels
-#   OPTIONS="--device cuda"    more options of `thvideo metatrain`
+#   SIDE=128                   of the pictures; 256 takes four times as long
+#   PLAIN_STEPS=4000           steps without the discriminator
+#   FULL_STEPS=8000            steps against it
+#   OPTIONS="--batch-size 8 --lr 3e-4"   more options of `thvideo metatrain`
 #   USE="research only"        what the card says of the weights' use
 #   THVIDEO=thvideo            the program to call
 #   TRAIN=$(THVIDEO)           the one that trains: "torchrun --nproc-per-node 2 -m thvideo"
@@ -21,9 +22,10 @@ NAME ?= swift
 OUT ?= trained
 PRESET ?= swift
 PERCEPTUAL ?=
-SMALL_STEPS ?= 20000
-LARGE_STEPS ?= 40000
-OPTIONS ?=
+SIDE ?= 128
+PLAIN_STEPS ?= 4000
+FULL_STEPS ?= 8000
+OPTIONS ?= --batch-size 8 --lr 3e-4
 USE ?= not stated
 THVIDEO ?= thvideo
 TRAIN ?= $(THVIDEO)
@@ -34,22 +36,22 @@ DATASET := $(OUT)/dataset
 WEIGHTS := $(OUT)/$(NAME).safetensors
 train = $(TRAIN) metatrain --output $1 $(OPTIONS) --steps $2 \
   $$(test -f $1/last/state.json || test -f $1/last.old/state.json && echo --resume || echo $3)
-fresh = --data $(DATASET) --preset $(PRESET) $(foreach p,$(PERCEPTUAL),--perceptual $p)
+fresh = --data $(DATASET) --preset $(PRESET) --size $(SIDE) $(foreach p,$(PERCEPTUAL),--perceptual $p)
 
 .PHONY: all
 .DELETE_ON_ERROR:
 all: $(WEIGHTS)
 
 $(DATASET)/clips.tsv:
-	$(THVIDEO) prepare $(VIDEOS) --output $(DATASET)
+	$(THVIDEO) prepare $(VIDEOS) --pictures --output $(DATASET)
 
-$(OUT)/small.done: $(DATASET)/clips.tsv
-	$(call train,$(OUT)/small,$(SMALL_STEPS),$(fresh) --size 128 --adversarial-from $(SMALL_STEPS))
+$(OUT)/plain.done: $(DATASET)/clips.tsv
+	$(call train,$(OUT)/plain,$(PLAIN_STEPS),$(fresh) --adversarial-from $(PLAIN_STEPS))
 	touch $@
 
-$(OUT)/large.done: $(OUT)/small.done
-	$(call train,$(OUT)/large,$(LARGE_STEPS),$(fresh) --size 256 --adversarial-from 0 --init $(OUT)/small)
+$(OUT)/full.done: $(OUT)/plain.done
+	$(call train,$(OUT)/full,$(FULL_STEPS),$(fresh) --adversarial-from 0 --init $(OUT)/plain)
 	touch $@
 
-$(WEIGHTS): $(OUT)/large.done
-	$(THVIDEO) weights export $(OUT)/large --output $@ --use '$(USE)'
+$(WEIGHTS): $(OUT)/full.done
+	$(THVIDEO) weights export $(OUT)/full --checkpoint last --output $@ --use '$(USE)'

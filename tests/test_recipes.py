@@ -165,21 +165,23 @@ def test_the_montage_shows_all_results_in_a_grid(place: Path) -> None:
     assert np.abs(first[5, 160].astype(int) - 24).max() <= 6
 
 
-def test_training_begins_small_and_goes_on_where_it_was(place: Path) -> None:
-    usual = ("VIDEOS=videos", "PERCEPTUAL=vgg19=a.pth", "SMALL_STEPS=5", "-n")
+def test_training_begins_without_an_adversary_and_goes_on_where_it_was(place: Path) -> None:
+    usual = ("VIDEOS=videos", "PERCEPTUAL=vgg19=a.pth", "PLAIN_STEPS=5", "-n")
     printed = make(place, "metatrain.mk", *usual, "TRAIN=torchrun -m thvideo").stdout
-    prepared, small, _, large, _, exported = printed.replace("\\\n", " ").splitlines()
-    assert prepared == f"{place / 'thvideo'} prepare videos --output trained/dataset"
-    for line in (small, large):
+    prepared, plain, _, full, _, exported = printed.replace("\\\n", " ").splitlines()
+    assert prepared == f"{place / 'thvideo'} prepare videos --pictures --output trained/dataset"
+    for line in (plain, full):
         assert line.startswith("torchrun -m thvideo metatrain --output trained/")
         assert "--perceptual vgg19=a.pth" in line
-    assert "--steps 5 " in small
-    assert "--size 128 --adversarial-from 5" in small
-    assert "--size 256 --adversarial-from 0 --init trained/small" in large
-    assert "weights export trained/large --output trained/swift.safetensors" in exported
+        assert "--size 128 " in line
+        assert "--batch-size 8 --lr 3e-4" in line
+    assert "--steps 5 " in plain
+    assert "--adversarial-from 5" in plain
+    assert "--adversarial-from 0 --init trained/plain" in full
+    assert "weights export trained/full --checkpoint last --output trained/swift" in exported
     (place / "trained" / "dataset").mkdir(parents=True)
     (place / "trained" / "dataset" / "clips.tsv").touch()
-    for name in ("small.done", "large.done"):
+    for name in ("plain.done", "full.done"):
         (place / "trained" / name).touch()
     lines = make(place, "metatrain.mk", *usual).stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["weights"]
