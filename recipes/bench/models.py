@@ -151,7 +151,7 @@ def _run_of(networks: Networks, part: str, n_pictures: int, side: int) -> Callab
     if part == "embedder":
         return lambda: embedder(picture, picture)
     flow = 0.1 * torch.randn((n_pictures, FLOW_POINTS, FLOW_POINTS, 2), generator=rng).to(device)
-    shown = Shown(picture, picture, picture, flow, picture)
+    shown = Shown(picture, picture, picture, flow, picture, 0.5 * picture[:, :1] + 0.5)
     with torch.inference_mode():
         adain = generator.adain_parameters(embedder(picture[:1], picture[:1]))
     return lambda: generator(shown, adain.expand(n_pictures, -1))

@@ -1,5 +1,6 @@
 """Control points of the head's warp."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ from thvideo.landmarks.control import (
     border_points,
     control_points,
     head_inside,
+    head_outline,
     head_points,
 )
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
@@ -21,6 +23,19 @@ def test_the_hair_lies_above_the_brows_and_around_the_face() -> None:
     assert (head[:, 1] < face_model()[30, 1]).all()
     assert head[:, 1].min() < face_model()[17:27, 1].min() - 0.8
     assert np.ptp(head[:, 0]) > np.ptp(face_model()[:, 0])
+
+
+def test_the_outline_of_a_head_holds_face_and_hair_and_little_more() -> None:
+    face = project(face_model(), UPRIGHT)[0]
+    outline = head_outline(face).astype(np.float32)
+    hair = project(head_points(face_model()), UPRIGHT)[0]
+    for point in [*face, *hair]:
+        assert cv2.pointPolygonTest(outline, point.tolist(), measureDist=False) > 0
+    everything = np.concatenate([face, hair])
+    assert (np.ptp(outline, axis=0) < 1.2 * np.ptp(everything, axis=0)).all()
+    blind = face.copy()
+    blind[68:] = np.nan
+    assert np.isfinite(head_outline(blind)).all()
 
 
 def test_the_forehead_turns_with_the_head() -> None:

@@ -8,7 +8,7 @@ from skimage.measure import label
 
 from tests.landmarks.made_faces import face_at
 from thvideo.landmarks import schema
-from thvideo.landmarks.draw import draw_landmarks
+from thvideo.landmarks.draw import draw_heads, draw_landmarks
 
 
 def face(size: int = 256) -> np.ndarray:
@@ -91,3 +91,17 @@ def test_drawing_is_faster_than_any_generator():
     started = time.perf_counter()
     draw_landmarks(points, (256, 256))
     assert 100 / (time.perf_counter() - started) > 300
+
+
+def test_heads_are_full_in_the_middle_soft_at_the_edge_and_nothing_beyond():
+    points = np.concatenate([face(), face() + np.array([10, 0])])
+    heads = draw_heads(points, 256)
+    assert heads.shape == (2, 256, 256)
+    for head, one in zip(heads, points, strict=True):
+        x, y = np.round(one[30]).astype(int)
+        assert head[y, x] == 255
+        assert head[0, 0] == head[-1, -1] == 0
+        across = head[y].astype(int)
+        assert ((across > 20) & (across < 235)).sum() >= 8
+    shifted = np.abs(heads[0, :, :-10].astype(int) - heads[1, :, 10:])
+    assert shifted.max() < 30

@@ -29,7 +29,9 @@ SMALL_PRESET = dataclasses.replace(
 
 def _shown(maps: torch.Tensor) -> Shown:
     nothing = torch.full_like(maps, torch.nan)
-    return Shown(maps, nothing, nothing, torch.full((len(maps), 4, 4, 2), torch.nan), nothing)
+    return Shown(
+        maps, nothing, nothing, torch.full((len(maps), 4, 4, 2), torch.nan), nothing, nothing
+    )
 
 
 def _small() -> Networks:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tests.training.drawn_faces import SIZE_PX as SIDE_PX
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
 from thvideo.draft.folds import FOLDED_SHARE
 from thvideo.errors import InputError
-from thvideo.landmarks.draw import DRAW_STYLE
+from thvideo.landmarks.draw import DRAW_STYLE, draw_heads
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
 from thvideo.models.presets import build_networks
 from thvideo.shapes import F64Array, U8Array
@@ -133,7 +134,11 @@ def test_where_nothing_moves_the_first_source_itself_is_seen(tmp_path: Path) -> 
     drawn = generator_of(load_networks(path, "swift", CPU), crops, points).generate(
         points, np.array([0, 1])
     )
-    assert np.array_equal(drawn, crops[[0, 0]])
+    # Where its own head is, that is replaced by the draft, with what is added to it.
+    head = cv2.dilate(draw_heads(points[:1], len(crops[0]))[0], np.ones((25, 25), np.uint8))
+    assert 0.1 < (head == 0).mean() < 0.9
+    assert np.array_equal(drawn[:, head == 0], crops[[0, 0]][:, head == 0])
+    assert np.abs(drawn[:, head == 255].astype(int) - crops[0][head == 255]).mean() > 2
 
 
 def test_a_frame_is_held_back_only_as_the_crop_that_serves_it_folds(

@@ -57,7 +57,7 @@ def pictures() -> Tensor:
 def _step(networks: Networks, pictures: Tensor) -> tuple[Drawn, Tensor, Truth]:
     maps = pictures.flip(3)
     embedding = networks.embedder(pictures, maps)
-    shown = Shown(maps, pictures, maps, torch.zeros(len(pictures), 4, 4, 2), pictures)
+    shown = Shown(maps, pictures, maps, torch.zeros(len(pictures), 4, 4, 2), pictures, maps[:, :1])
     drawn = networks.generator(shown, networks.generator.adain_parameters(embedding))
     videos = torch.arange(len(pictures))
     judge = networks.discriminator

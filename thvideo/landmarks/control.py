@@ -1,10 +1,13 @@
 """Control points of the head's warp: landmarks, the hair's outline, and the border at rest."""
 
+import cv2
 import numpy as np
 
 from thvideo.landmarks import schema
+from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, project
-from thvideo.shapes import F64Array, check_shape
+from thvideo.landmarks.schema import amid_eyes
+from thvideo.shapes import F32Array, F64Array, check_shape
 
 #: Landmarks that the head's spline passes through. Lids, inner lips and irises are not among
 #: them: they part and meet, which a smooth spline cannot show; they are drawn in layers.
@@ -27,6 +30,9 @@ _HEAD = np.array(
         [0.80, 0.62, 0.22],
     ]
 )
+
+#: How much larger than these points and the jaw a head is taken to be.
+_HEAD_ROOM = 1.15
 
 #: Border points along each side.
 _PER_SIDE = 7
@@ -55,6 +61,23 @@ def head_points(face: F64Array) -> F64Array:
     x = middle + _HEAD[:, 0] * jaw_half
     y = brow - _HEAD[:, 1] * height
     return np.stack([x, y, _HEAD[:, 2]], axis=-1)
+
+
+def head_outline(points: F64Array | F32Array) -> F64Array:
+    """Say where a head is, hair that is not long included, with a little room around it.
+
+    Args:
+        points: ``[70, 2]`` of a picture in pixels; unknown irises are put amid their eyes.
+
+    Returns:
+        ``[N, 2]`` corners of a convex outline.
+    """
+    face, pose = single_shape(amid_eyes(points[None])[0])
+    around = np.concatenate([project(head_points(face), pose)[0], points[:27]])
+    centre = around.mean(axis=0)
+    grown = (centre + _HEAD_ROOM * (around - centre)).astype(np.float32)
+    outline: F64Array = cv2.convexHull(grown)[:, 0].astype(np.float64)
+    return outline
 
 
 def border_points(size_px: int) -> F64Array:

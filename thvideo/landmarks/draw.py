@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thvideo.landmarks import schema
+from thvideo.landmarks.control import head_outline
 from thvideo.shapes import U8Array, check_shape
 
 #: Raised whenever the picture drawn for the same points changes; kept in every checkpoint.
@@ -17,6 +18,9 @@ DRAW_STYLE = 1
 _SHIFT_BITS = 4
 _THICKNESS_AT_256_PX = 2.0
 _PUPIL_RADIUS_AT_256_PX = 2.5
+
+# A head's edge is blurred by this share of the picture's side.
+_HEAD_EDGE = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,25 @@ _LINES = (
     _Line(schema.INNER_LIP, True, (255, 128, 0)),
 )
 _PUPILS = ((schema.RIGHT_IRIS, (255, 128, 255)), (schema.LEFT_IRIS, (128, 255, 255)))
+
+
+def draw_heads(points: NDArray[np.floating], size_px: int) -> U8Array:
+    """Draw where heads are, soft at their edges.
+
+    Args:
+        points: ``[B, 70, 2]`` in pixels of the picture drawn.
+        size_px: Side of the picture.
+
+    Returns:
+        ``[B, S, S]``, 255 within the head.
+    """
+    check_shape(points, "B 70 2")
+    heads = np.zeros((len(points), size_px, size_px), np.uint8)
+    for head, face in zip(heads, points, strict=True):
+        corners = np.round(head_outline(face) * (1 << _SHIFT_BITS)).astype(np.int32)
+        cv2.fillConvexPoly(head, corners, 255, cv2.LINE_AA, _SHIFT_BITS)
+        head[...] = cv2.GaussianBlur(head, (0, 0), _HEAD_EDGE * size_px)
+    return heads
 
 
 def draw_landmarks(points: NDArray[np.floating], size: tuple[int, int]) -> U8Array:

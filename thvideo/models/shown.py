@@ -19,6 +19,7 @@ class Shown(NamedTuple):
         flow: ``[B, n, n, 2]`` how far away in the source crop the draft's pixels come from, in
             half sides, on an even grid from the first pixel to the last.
         still: ``[B, 3, S, S]`` the first source crop, unmoved: what is behind a head that moves.
+        still_head: ``[B, 1, S, S]`` where that crop's own head is, 0 to 1.
     """
 
     target_map: Tensor
@@ -26,6 +27,7 @@ class Shown(NamedTuple):
     source_map: Tensor
     flow: Tensor
     still: Tensor
+    still_head: Tensor
 
 
 class Drawn(NamedTuple):

@@ -125,8 +125,9 @@ class FlowNet(nn.Module):
         options: The architecture.
     """
 
-    #: The draft, both landmark images, the draft's flow (2 channels, the others 3), the still crop.
-    CHANNELS = 14
+    #: Draft, both landmark images and the still crop, 3 channels each, the draft's flow (2), and
+    #: the still crop's head.
+    CHANNELS = 15
 
     def __init__(self, options: SwiftOptions) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class FlowNet(nn.Module):
             self.last.bias.copy_(torch.tensor([0.0, 0.0, _STAYS_AT_FIRST]))
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at ``[B, 14, F, F]``.
+        """Look at ``[B, 15, F, F]``.
 
         Returns:
             A correction ``[B, 2, F, F]`` in half sides of the picture, and what stays still,
@@ -259,17 +260,18 @@ class SwiftGenerator(nn.Module):
         Returns:
             ``[B, F, F, 2]`` in -1..1, and ``[B, 1, F, F]`` from 0 to 1.
         """
-        draft, target_map, source_map, still = (
+        draft, target_map, source_map, still, head = (
             shrunk(picture.float(), self.options.flow_px)
-            for picture in (shown.draft, shown.target_map, shown.source_map, shown.still)
+            for picture in (*shown[:3], shown.still, shown.still_head)
         )
         came = upsample_flow(shown.flow.float(), self.options.flow_px).permute(0, 3, 1, 2)
         # Ten times: as large as the pictures beside it.
-        seen = [draft, lit(target_map), lit(source_map), 10 * came, still]
+        seen = [draft, lit(target_map), lit(source_map), 10 * came, still, head]
         moved, stays = self.flow(torch.cat(seen, dim=1))
         line = torch.linspace(-1, 1, self.options.flow_px, device=draft.device)
         y, x = torch.meshgrid(line, line, indexing="ij")
-        return torch.stack([x, y], dim=-1) + moved.permute(0, 2, 3, 1), stays
+        # A head that has moved away must not be seen where it was.
+        return torch.stack([x, y], dim=-1) + moved.permute(0, 2, 3, 1), stays * (1 - head)
 
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
         """Return what is added to the warped draft, ``[B, 3, S, S]``."""

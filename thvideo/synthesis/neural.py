@@ -20,7 +20,13 @@ from thvideo.models.shown import Shown
 from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
 from thvideo.synthesis.full_size import in_full, resized
-from thvideo.synthesis.networks import DrawingNetworks, landmark_images, signed, small_pictures
+from thvideo.synthesis.networks import (
+    DrawingNetworks,
+    landmark_heads,
+    landmark_images,
+    signed,
+    small_pictures,
+)
 from thvideo.synthesis.source_choice import choose_sources
 
 
@@ -71,6 +77,7 @@ class NeuralGenerator:
             for crop, points in zip(drafted, self._points, strict=False)
         ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
+        self._still_head = landmark_heads(self._points[:1], self.size_px, self._side, self.device)
         self._still = signed(resized(source.crops[0], self._side)[None], self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
@@ -116,14 +123,17 @@ class NeuralGenerator:
             adain = self._adain.expand(len(points), -1)
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
-            still = self._still.expand(len(points), -1, -1, -1)
+            resting = [
+                of_first.expand(len(points), -1, -1, -1)
+                for of_first in (self._still, self._still_head)
+            ]
             if isinstance(generator, SwiftGenerator):
                 drafts, flow = self._draft(points, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
-                shown = Shown(target_map, signed(small, self.device), source_map, flow, still)
+                shown = Shown(target_map, signed(small, self.device), source_map, flow, *resting)
             else:
                 nothing = target_map.new_zeros(len(points), 2, 2, 2)
-                shown = Shown(target_map, target_map, source_map, nothing, still)
+                shown = Shown(target_map, target_map, source_map, nothing, *resting)
             # The networks alone: in bf16 a draft's places would be off by whole pixels.
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from thvideo.draft.warp_generator import Draft, WarpGenerator
 from thvideo.landmarks import schema
-from thvideo.landmarks.draw import draw_landmarks
+from thvideo.landmarks.draw import draw_heads, draw_landmarks
 from thvideo.models.shown import Shown
 from thvideo.shapes import F32Array, F64Array, U8Array
 
@@ -52,6 +52,7 @@ class Batch:
         draft: ``[B, 3, S, S]`` the chosen source moved onto the target's landmarks by geometry;
             the source itself where no drafts are wanted.
         flow: ``[B, n, n, 2]`` where the draft's pixels come from, as ``Shown`` says it.
+        still_head: ``[B, 1, S, S]``, 255 where the first source's head is.
         mask: ``[B, 1, S, S]``, 255 where pixels count.
         region: ``[B, 1, S, S]``, 255 on mouth and eyes.
         points: ``[B, 70, 2]`` the target's landmarks without noise.
@@ -65,6 +66,7 @@ class Batch:
     target_map: Tensor
     draft: Tensor
     flow: Tensor
+    still_head: Tensor
     mask: Tensor
     region: Tensor
     points: Tensor
@@ -91,6 +93,7 @@ class Batch:
             source_map=as_signed(self.source_maps[rows, self.chosen]),
             flow=self.flow,
             still=as_signed(self.sources[:, 0]),
+            still_head=self.still_head.float() / 255,
         )
 
 
@@ -127,6 +130,7 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
         target_map=torch.from_numpy(maps[:, 0].copy()),
         draft=torch.from_numpy(np.concatenate([draft.frames for draft in drafts])).movedim(3, 1),
         flow=torch.cat([draft.flow for draft in drafts]),
+        still_head=torch.from_numpy(draw_heads(points[:, 1], size_px)[:, None]),
         mask=torch.from_numpy(np.stack([episode.mask for episode in episodes])[:, None]),
         region=torch.from_numpy(region[:, None]),
         points=torch.from_numpy(true_points.astype(np.float32)),
