@@ -1,8 +1,12 @@
-"""The rim's colour difference: measured where it is a cast, ignored where it is content."""
+"""Lab as scikit-image has it; the rim's colour difference, a cast and not another content."""
+
+import subprocess
+import sys
 
 import numpy as np
+from skimage.color import rgb2lab
 
-from thvideo.imaging.colour import rim_offset
+from thvideo.imaging.colour import rgb_to_lab, rim_offset
 from thvideo.shapes import F32Array, U8Array
 
 
@@ -47,3 +51,15 @@ def test_another_background_is_not_taken_for_a_cast() -> None:
 def test_no_rim_means_no_offset() -> None:
     crops = np.full((2, 64, 64, 3), 9, dtype=np.uint8)
     assert rim_offset(crops, source(), np.zeros((64, 64), np.float32)).tolist() == [[0] * 3] * 2
+
+
+def test_lab_is_scikit_images_to_the_bit() -> None:
+    steps = np.arange(0, 256, 5, dtype=np.uint8)
+    every_colour = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 52, 3)
+    np.testing.assert_array_equal(rgb_to_lab(every_colour), rgb2lab(every_colour))
+
+
+def test_describing_a_face_loads_no_scipy() -> None:
+    script = "import sys, thvideo.landmarks.likeness; print('scipy' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.strip() == b"False"

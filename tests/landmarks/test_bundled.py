@@ -5,11 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from thvideo.errors import UsageError
-from thvideo.landmarks.bundled import BundledTracker, letterbox
+from thvideo.landmarks.bundled import DETECTION_PX, FACE_SCORE, BundledTracker, letterbox
 from thvideo.landmarks.face_crop import apply_affine, crop_matrix, invert_affine, warp_crop
 from thvideo.landmarks.tracker import box_from_detection, box_from_points
+from thvideo.models.detector import pick_peaks
 from thvideo.training.tracker_data import Face, read_clips, read_portraits
 from thvideo.weights.cards import verify
 
@@ -81,6 +83,50 @@ def test_rows_without_a_box_stay_unknown(tracker: BundledTracker) -> None:
     assert np.isfinite(points[0]).all()
     assert np.isnan(points[1]).all()
     assert confidence[1] == 0
+
+
+def painting() -> np.ndarray:
+    path = Path(__file__).parents[2] / "examples" / "painting.jpg"
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def test_a_find_that_the_first_look_rules_out_gets_no_second_one(tracker: BundledTracker) -> None:
+    # The detector takes the sitter's hands for a face, with a score of 0.6.
+    looks: list[int] = []
+    hook = tracker._landmarks.register_forward_hook(
+        lambda net, given, made: looks.append(len(given[0]))
+    )
+    with hook:
+        [found] = tracker.detect(painting()[None])
+    assert len(found) == 1
+    assert looks == [2, 1]
+
+
+def test_the_score_of_a_face_is_that_of_the_detector_and_two_looks(
+    tracker: BundledTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = np.stack([painting(), painting()[:, ::-1]])
+    seen: list[np.ndarray] = []
+
+    def noted(logits: torch.Tensor, boxes: torch.Tensor, threshold: float) -> list[torch.Tensor]:
+        peaks = pick_peaks(logits, boxes, threshold)
+        seen.extend(peak.numpy().copy() for peak in peaks)
+        return peaks
+
+    monkeypatch.setattr("thvideo.landmarks.bundled.pick_peaks", noted)
+    found = tracker.detect(pictures)
+    _, scale = letterbox(pictures[0], DETECTION_PX)
+    for picture, peaks, faces in zip(pictures, seen, found, strict=True):
+        wanted = []
+        for peak in peaks:
+            corners = (peak[:4] + 0.5) / scale - 0.5
+            rough, face = tracker.landmarks(picture[None], box_from_detection(corners)[None])
+            fine, again = tracker.landmarks(picture[None], box_from_points(rough))
+            eyes = np.linalg.norm(fine[0, 36] - fine[0, 45])
+            moved = np.linalg.norm(fine - rough, axis=-1).mean() / eyes
+            wanted.append(np.cbrt(peak[4] * face[0] * again[0]) - moved)
+        kept = sorted((score for score in wanted if score >= FACE_SCORE), reverse=True)
+        np.testing.assert_allclose(faces[:, 4], kept, atol=1e-3)
 
 
 def _errors(tracker: BundledTracker, faces: list[Face]) -> np.ndarray:

@@ -23,7 +23,7 @@ from thvideo.models.landmark_net import (
     fold_norms,
     soft_argmax,
 )
-from thvideo.shapes import F32Array, U8Array, check_shape
+from thvideo.shapes import F32Array, I64Array, U8Array, check_shape
 from thvideo.weights.cards import shipped_weight
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -90,14 +90,20 @@ class BundledTracker:
         """Place 70 points on one face per frame; see `Tracker.landmarks`."""
         check_shape(frames, "T H W 3")
         check_shape(boxes, "T 4", T=len(frames))
-        points = np.full((len(frames), N_POINTS, 2), np.nan, np.float32)
-        confidence = np.zeros(len(frames), np.float32)
+        return self._landmarks_of(frames, np.arange(len(frames)), boxes)
+
+    def _landmarks_of(
+        self, frames: U8Array, shown: I64Array, boxes: F32Array
+    ) -> tuple[F32Array, F32Array]:
+        """Place points on N faces, each in frame `shown[n]` and box `boxes[n]`."""
+        points = np.full((len(boxes), N_POINTS, 2), np.nan, np.float32)
+        confidence = np.zeros(len(boxes), np.float32)
         usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > 1)
         for rows in _groups(np.flatnonzero(usable), _CROP_BATCH):
             matrices = [crop_matrix(boxes[row], CROP_PX) for row in rows]
             crops = np.stack(
                 [
-                    warp_crop(frames[row], matrix, CROP_PX)
+                    warp_crop(frames[shown[row]], matrix, CROP_PX)
                     for row, matrix in zip(rows, matrices, strict=True)
                 ]
             )
@@ -117,25 +123,34 @@ class BundledTracker:
             with torch.inference_mode():
                 logits, boxes = self._detector(self._tensor(np.stack([p for p, _ in pairs])))
                 peaks = pick_peaks(logits.float(), boxes.float(), CANDIDATE_SCORE)
-            for row, peak, (_, scale) in zip(rows, peaks, pairs, strict=True):
-                candidates = peak.cpu().numpy().astype(np.float32)
-                candidates[:, :4] = (candidates[:, :4] + 0.5) / scale - 0.5
-                confirmed = self._confirmed(frames[row], candidates)
-                found.append(confirmed[confirmed[:, 4] >= least_score])
+            candidates = [peak.cpu().numpy().astype(np.float32) for peak in peaks]
+            for boxes_px, (_, scale) in zip(candidates, pairs, strict=True):
+                boxes_px[:, :4] = (boxes_px[:, :4] + 0.5) / scale - 0.5
+            shown = np.repeat(rows, [len(boxes_px) for boxes_px in candidates])
+            together = np.concatenate(candidates)
+            together[:, 4] = self._scores(frames, shown, together, least_score)
+            for row in rows:
+                own = together[(shown == row) & (together[:, 4] >= least_score)]
+                found.append(own[np.argsort(-own[:, 4], kind="stable")])
         return found
 
-    def _confirmed(self, frame: U8Array, candidates: F32Array) -> F32Array:
-        if not len(candidates):
-            return candidates
+    def _scores(
+        self, frames: U8Array, shown: I64Array, candidates: F32Array, least_score: float
+    ) -> F32Array:
+        """Scores of both networks together; 0 where it is clear that they stay below the least."""
+        rough, face = self._landmarks_of(frames, shown, box_from_detection(candidates))
+        score = np.cbrt(candidates[:, 4] * face)
+        # A second look can only take away: who is below already needs none.
+        hopeful = np.flatnonzero(score >= least_score)
+        score[score < least_score] = 0
         # A face's landmarks stay where they are when the network looks again from them; a
         # cup's or a cell's do not.
-        repeated = np.broadcast_to(frame, (len(candidates), *frame.shape))
-        rough, face = self.landmarks(repeated, box_from_detection(candidates))
-        fine, again = self.landmarks(repeated, box_from_points(rough))
-        moved = np.linalg.norm(fine - rough, axis=-1).mean(1) / outer_eye_distance(fine)
-        score = np.cbrt(candidates[:, 4] * face * again) - moved
-        candidates[:, 4] = np.nan_to_num(score, nan=0.0).clip(0, 1)
-        return np.asarray(candidates[np.argsort(-candidates[:, 4], kind="stable")], np.float32)
+        boxes = box_from_points(rough[hopeful])
+        fine, again = self._landmarks_of(frames, shown[hopeful], boxes)
+        moved = np.linalg.norm(fine - rough[hopeful], axis=-1).mean(1) / outer_eye_distance(fine)
+        sure = np.cbrt(candidates[hopeful, 4] * face[hopeful] * again) - moved
+        score[hopeful] = np.nan_to_num(sure, nan=0.0).clip(0, 1)
+        return np.asarray(score, np.float32)
 
     def _place(self, crops: U8Array) -> tuple[F32Array, F32Array]:
         """Points in crop pixels and face probability of crops `[B, 128, 128, 3]`."""

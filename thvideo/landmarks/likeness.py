@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
 from skimage.feature import hog
 
+from thvideo.imaging.colour import rgb_to_lab
 from thvideo.landmarks import schema
 from thvideo.landmarks.similarity import fit_similarity
 from thvideo.shapes import F32Array, U8Array, check_shape
@@ -87,7 +87,7 @@ def _aligned_crop(picture: U8Array, points: NDArray[np.float64]) -> U8Array:
 
 def _colours(crop: U8Array) -> NDArray[np.floating]:
     """Mean colours of a coarse grid, and how much they vary, around neutral grey."""
-    lab = (rgb2lab(crop) - (50.0, 0.0, 0.0)) * _LAB_WEIGHTS
+    lab = (rgb_to_lab(crop) - (50.0, 0.0, 0.0)) * _LAB_WEIGHTS
     side = _CROP_PX // _COLOUR_CELLS
     cells = lab.reshape(_COLOUR_CELLS, side, _COLOUR_CELLS, side, 3)
     return np.concatenate([cells.mean(axis=(1, 3)).ravel(), cells.std(axis=(1, 3)).ravel()])
