@@ -23,6 +23,17 @@ def test_a_peak_is_seen_and_forgotten_by_the_next_meter():
     assert MemoryMeter().peak_bytes() < peak - 150 * MB
 
 
+def test_a_meter_that_is_in_use_keeps_its_peak_when_another_begins():
+    first = MemoryMeter()
+    before = first.peak_bytes()
+    block = bytearray(b"x") * (200 * MB)
+    del block
+    second = MemoryMeter()
+    assert first.peak_bytes() - before > 150 * MB
+    if _reset_own_peak():
+        assert second.peak_bytes() < first.peak_bytes() - 150 * MB
+
+
 def test_a_child_that_lives_counts():
     meter = MemoryMeter()
     before = meter.peak_bytes()

@@ -49,6 +49,15 @@ def test_every_frame_arrives_once_and_in_order() -> None:
     assert handover.is_over
 
 
+def test_whoever_takes_may_get_ready_before_the_first_frame() -> None:
+    handover = Handover("key")
+    assert not handover.begun.is_set()
+    handover.begin()
+    assert handover.begun.is_set()
+    giving(handover, 1)()
+    assert numbers(handover.take(0, 3)) == [0, 1, 2]
+
+
 def test_the_maker_is_never_more_than_a_few_parts_ahead() -> None:
     handover, given = Handover("key"), []
 

@@ -1,17 +1,17 @@
-"""Feeding a consumer beside."""
+"""Feeding a consumer beside, and making batches ahead of one."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import pytest
 
 from thvideo.shapes import U8Array
-from thvideo.stages.streaming import chunk_bounds, fed
+from thvideo.stages.streaming import ahead, chunk_bounds, fed
 
 
-def batches(n_batches: int, size: int = 3) -> Iterator[U8Array]:
+def batches(n_batches: int, size: int = 3) -> Generator[U8Array, None, None]:
     for index in range(n_batches):
         yield np.full((size, 1, 1, 3), index, np.uint8)
 
@@ -78,3 +78,50 @@ def test_whoever_stops_listening_stops_the_consumer_before_it_is_done() -> None:
     next(feeding)
     feeding.close()  # type: ignore[attr-defined]
     assert outcome == ["abandoned"]
+
+
+def test_one_batch_is_made_while_the_one_before_is_used() -> None:
+    n_made = 0
+    second, third = threading.Event(), threading.Event()
+
+    def making() -> Generator[U8Array, None, None]:
+        nonlocal n_made
+        for batch in batches(5):
+            n_made += 1
+            {2: second, 3: third}.get(n_made, threading.Event()).set()
+            yield batch
+
+    using = ahead(making())
+    first = next(using)
+    assert second.wait(20)
+    # One ahead and no more, however long the first is in use.
+    assert not third.wait(0.05)
+    assert [int(batch[0, 0, 0, 0]) for batch in [first, *using]] == list(range(5))
+    assert n_made == 5
+
+
+def test_a_failure_to_make_a_batch_comes_after_those_before_it() -> None:
+    def failing() -> Generator[U8Array, None, None]:
+        yield from batches(2)
+        raise ValueError("no more")
+
+    using = ahead(failing())
+    assert [int(next(using)[0, 0, 0, 0]) for _ in range(2)] == [0, 1]
+    with pytest.raises(ValueError, match="no more"):
+        next(using)
+
+
+def test_whoever_uses_no_more_closes_what_makes_them() -> None:
+    ended = threading.Event()
+
+    def making() -> Generator[U8Array, None, None]:
+        try:
+            yield from batches(1000)
+        finally:
+            ended.set()
+
+    using = ahead(making())
+    next(using)
+    using.close()
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]

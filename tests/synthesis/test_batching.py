@@ -12,6 +12,15 @@ def test_items_come_in_order_and_every_one_once() -> None:
     assert done == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
+def test_a_smaller_first_batch_moves_no_later_one() -> None:
+    parts = [part for part, _ in in_batches(21, 8, lambda part: part, first_size=2)]
+    assert parts == [slice(0, 2), slice(2, 8), slice(8, 16), slice(16, 21)]
+    assert [part for part, _ in in_batches(3, 2, lambda part: part, first_size=5)] == [
+        slice(0, 2),
+        slice(2, 3),
+    ]
+
+
 @pytest.mark.parametrize(
     "error",
     [

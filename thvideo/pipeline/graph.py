@@ -35,6 +35,7 @@ class Node:
         files: The person's files it needs, by role.
         takes: The role of the input whose frames it can take while they are made, so that it
             runs beside the node before it; None if it needs every artifact whole.
+        is_aside: Whether it may be made beside the nodes that do not need it, in a thread.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Node:
     inputs: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     takes: str | None = None
+    is_aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,9 +145,8 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
     nodes: list[Node] = []
     frames, landmarks = [], []
     for number, path in enumerate(recipe.sources, start=1):
-        frames.append(
-            _add(nodes, Node(f"extract source {number}", Extract(), files={"file": path}))
-        )
+        source = Node(f"extract source {number}", Extract(), files={"file": path}, is_aside=True)
+        frames.append(_add(nodes, source))
         landmarks.append(_add(nodes, _track_source(recipe, number, frames[-1])))
     if recipe.driver is not None:
         driver = _add(nodes, Node("extract driver", Extract(), files={"file": recipe.driver}))
@@ -157,7 +158,7 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
     embed_inputs |= {f"landmarks_{i}": made_by for i, made_by in enumerate(landmarks)}
     embed = Embed(recipe.generator, recipe.size, recipe.shots)
     learned = _weights_of(recipe)
-    nodes.append(Node("embed", embed, embed_inputs, learned))
+    nodes.append(Node("embed", embed, embed_inputs, learned, is_aside=True))
     finetune = Finetune(recipe.generator, recipe.finetune_steps, recipe.seed)
     looked_through = _perceptual_of(recipe, finetune)
     nodes.append(Node("finetune", finetune, {"identity": "embed"}, learned | looked_through))
@@ -233,7 +234,7 @@ def _track_source(recipe: Recipe, number: int, frames: str) -> Node:
     face = recipe.face if recipe.face_like is None else "like"
     stage = Track(recipe.tracker, face, recipe.no_face, recipe.smooth)
     files = {} if recipe.face_like is None else {"like": recipe.face_like}
-    return Node(f"track source {number}", stage, {"frames": frames}, files)
+    return Node(f"track source {number}", stage, {"frames": frames}, files, is_aside=True)
 
 
 def _composite(recipe: Recipe, driver: str) -> Node:

@@ -2,7 +2,9 @@
 
 import os
 import sys
+import threading
 import time
+import weakref
 from pathlib import Path
 
 _SELF = Path("/proc/self")
@@ -11,11 +13,22 @@ _SAMPLE_EVERY_S = 0.1
 _RESET_PEAK = "5"
 
 
+#: Meters in use, whose own peak is noted before another one resets the process's mark; one
+#: process has one mark.
+_IN_USE: "weakref.WeakSet[MemoryMeter]" = weakref.WeakSet()
+_LOCK = threading.Lock()
+
+
 class MemoryMeter:
     """Measures from its creation on; ``sample`` it now and then while children live."""
 
     def __init__(self) -> None:
-        self._is_own_reset = _reset_own_peak()
+        self._own = 0
+        with _LOCK:
+            for other in _IN_USE:
+                other._own = max(other._own, _status_bytes(_SELF, "VmHWM"))
+            self._is_own_reset = _reset_own_peak()
+            _IN_USE.add(self)
         self._children_before = _ended_children_peak()
         self._living_children = 0
         self._next_sample_s = 0.0
@@ -32,7 +45,7 @@ class MemoryMeter:
 
         Where the system cannot reset the process's own mark, it is that since the start.
         """
-        own = _status_bytes(_SELF, "VmHWM") if self._is_own_reset else 0
+        own = max(self._own, _status_bytes(_SELF, "VmHWM")) if self._is_own_reset else 0
         ended = _ended_children_peak()
         children = max(self._living_children, ended if ended > self._children_before else 0)
         return (own or _own_peak_since_start()) + children

@@ -2,13 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from thvideo.errors import DeviceError, ThvideoError, WorkspaceError
 from thvideo.pipeline import events
-from thvideo.pipeline.beside import Beside
+from thvideo.pipeline.beside import Beside, parts_of
 from thvideo.pipeline.deliver import deliver
 from thvideo.pipeline.graph import Graph, graph_keys
 from thvideo.pipeline.making import Making
@@ -46,13 +46,9 @@ def run(
             tuple(step.node.id for step in steps if step.action == "run"),
         )
         made: dict[str, Made] = {}
-        waiting = deque(steps)
-        while waiting:
-            step = waiting.popleft()
-            if waiting and _runs_beside(waiting[0], step):
-                yield from _follow_both(step, waiting.popleft(), made, workspace, resources)
-            else:
-                yield from _follow(step, made, workspace, resources)
+        aside, first, rest = parts_of(steps)
+        yield from _follow_side_by_side(aside, first, made, workspace, resources)
+        yield from _follow_all(rest, made, workspace, resources)
         output, report = None, None
         if graph.recipe is not None and graph.recipe.output is not None:
             output = graph.recipe.output
@@ -62,6 +58,37 @@ def run(
     yield events.RunFinished(
         output, report, target.artifact.path if target else None, time.monotonic() - started_s
     )
+
+
+def _follow_side_by_side(
+    aside: Sequence[Step],
+    first: Sequence[Step],
+    made: dict[str, Made],
+    workspace: Workspace,
+    resources: Resources,
+) -> Iterator[events.Event]:
+    """Follow steps here, and beside them others that need nothing of them, nor they of those."""
+    if not aside:
+        return
+    made_aside: dict[str, Made] = {}
+    with Beside("aside", _follow_all(aside, made_aside, workspace, resources)) as beside:
+        for event in _follow_all(first, made, workspace, resources):
+            yield from beside.told_well()
+            yield event
+        yield from beside.to_the_end()
+    made |= made_aside
+
+
+def _follow_all(
+    steps: Sequence[Step], made: dict[str, Made], workspace: Workspace, resources: Resources
+) -> Generator[events.Event, None, None]:
+    waiting = deque(steps)
+    while waiting:
+        step = waiting.popleft()
+        if waiting and _runs_beside(waiting[0], step):
+            yield from _follow_both(step, waiting.popleft(), made, workspace, resources)
+        else:
+            yield from _follow(step, made, workspace, resources)
 
 
 def _follow(
@@ -108,7 +135,7 @@ def _follow_both(
         making = yield from _begin(maker, made, workspace, resources, held, gives=handover)
         if making is not None:
             held.enter_context(_failures_explained(workspace.root))
-            beside = held.enter_context(Beside(making, handover))
+            beside = held.enter_context(Beside(maker.node.id, making.run(), handover))
             yield from beside.until_it_gives()
             arriving = {taker.node.takes: handover}
             taking = yield from _begin(taker, made, workspace, resources, held, arriving=arriving)

@@ -1,6 +1,6 @@
 """The frames of an extract artifact, whether it holds a picture or a video."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,7 +41,7 @@ class Footage:
 
     def frames(
         self, start: int = 0, stop: int | None = None, *, batch: int = 16
-    ) -> Iterator[U8Array]:
+    ) -> Generator[U8Array, None, None]:
         """Yield frames ``start .. stop - 1`` in batches ``[B, H, W, 3]``."""
         from thvideo.imaging.picture import load_picture
         from thvideo.video.read import read_frames

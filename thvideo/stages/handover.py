@@ -37,6 +37,10 @@ class Handover:
         self._error: BaseException | None = None
         self.begun = threading.Event()
 
+    def begin(self) -> None:
+        """Say that frames will come: whoever takes them may get ready."""
+        self.begun.set()
+
     def give(self, start: int, stop: int, batches: Iterable[U8Array]) -> None:
         """Hand over frames ``start .. stop - 1``; waits while as many as may wait are waiting.
 
@@ -45,8 +49,8 @@ class Handover:
             stop: The frame after the last one.
             batches: ``[B, H, W, 3]`` each; iterated by the taker, and only if it wants them.
         """
+        self.begin()
         with self._changed:
-            self.begun.set()
             self._changed.wait_for(lambda: self._has_left or len(self._parts) < _AHEAD)
             if not self._has_left:
                 self._parts.append(_Part(start, stop, batches))

@@ -99,6 +99,8 @@ class Reenact:
             n_threads = min(cpu_thread_count(), _MOST_THREADS) if device.type == "cpu" else 1
             batch_size = job.resources.batch_size or n_threads * BATCH_FRAMES[device.type]
 
+            if job.gives is not None:
+                job.gives.begin()
             bounds = chunk_bounds(len(points), job.resources.chunk_frames)
             # The frames are in the name: an interrupted run may have used another chunk size.
             names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]
@@ -180,5 +182,6 @@ def _drawn(
         return np.concatenate(list(pool.map(lambda part: generator.generate(*part), parts)))
 
     with ThreadPoolExecutor(n_threads) as pool, cpu_threads(cpu_thread_count() // n_threads):
-        for _, crops in in_batches(len(wanted.points), batch_size, draw):
+        # A frame a thread at first: whoever waits for the video sees it begin.
+        for _, crops in in_batches(len(wanted.points), batch_size, draw, n_threads):
             yield crops

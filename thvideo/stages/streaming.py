@@ -2,7 +2,9 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from thvideo.shapes import U8Array
@@ -29,6 +31,15 @@ def read_chunk(path: Path, start: int = 0, stop: int | None = None) -> Iterator[
     from thvideo.video.read import read_frames
 
     yield from read_frames(path, probe(path), start=start, stop=stop, batch=_BATCH)
+
+
+def ahead(batches: Generator[U8Array, None, None]) -> Generator[U8Array, None, None]:
+    """Yield batches ``[B, H, W, 3]`` while the next one is made in a thread; closes them."""
+    with closing(batches), ThreadPoolExecutor(1, "ahead") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def fed(consume: Callable[[Iterator[U8Array]], None], batches: Iterable[U8Array]) -> Iterator[int]:

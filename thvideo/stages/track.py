@@ -1,5 +1,6 @@
 """Track: landmarks of one face over all frames of an input."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from thvideo.errors import InputError
 from thvideo.shapes import F32Array
 from thvideo.stages.base import Job, Notice, Progress, Resources, StageEvent
 from thvideo.stages.footage import Footage, open_footage
+from thvideo.stages.streaming import ahead
 
 if TYPE_CHECKING:
     from thvideo.landmarks.choice import FaceChoice
@@ -21,6 +23,10 @@ TrackerName = Literal["bundled", "face-alignment"]
 NoFace = Literal["interpolate", "hold", "fail"]
 
 LANDMARKS = "landmarks.npz"
+
+#: Frames that are decoded at once while those before them are looked at: at most this many, and
+#: of large ones as many as take this many bytes.
+_AT_ONCE, _AT_ONCE_BYTES = 16, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,9 @@ def _follow_in_parts(
     yield Progress(state.next_frame, footage.n_frames)
     if state.next_frame == footage.n_frames:
         return
-    frames = footage.frames(state.next_frame, footage.n_frames)
+    n_bytes = math.prod(footage.size) * 3
+    n_at_once = max(1, min(_AT_ONCE, _AT_ONCE_BYTES // n_bytes))
+    frames = ahead(footage.frames(state.next_frame, footage.n_frames, batch=n_at_once))
     waiting: list[FollowedBatch] = []
     for batch in follow(frames, tracker, choice, footage.cuts, name=footage.name, state=state):
         waiting.append(batch)

@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 def in_batches(
-    n_items: int, batch_size: int, work: Callable[[slice], Result]
+    n_items: int, batch_size: int, work: Callable[[slice], Result], first_size: int | None = None
 ) -> Iterator[tuple[slice, Result]]:
     """Do work batch by batch, in order; halve the batch whenever memory runs out.
 
@@ -19,6 +19,7 @@ def in_batches(
         n_items: How many items there are.
         batch_size: How many to try at once; once halved it stays halved.
         work: Called with the slice of items to do.
+        first_size: How many at most to do first, so that something is there soon.
 
     Yields:
         The slice and what ``work`` made of it.
@@ -31,7 +32,9 @@ def in_batches(
         raise ValueError(f"batch size must be at least 1, got {batch_size}")
     start, size = 0, batch_size
     while start < n_items:
-        part = slice(start, min(start + size, n_items))
+        # After a smaller first one, batches end where they would have ended without it.
+        stop = min(first_size or size, size) if start == 0 else (start // size + 1) * size
+        part = slice(start, min(stop, n_items))
         try:
             result = work(part)
         except (RuntimeError, MemoryError) as error:
