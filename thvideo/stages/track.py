@@ -10,7 +10,7 @@ import numpy as np
 
 from thvideo.errors import InputError
 from thvideo.shapes import F32Array
-from thvideo.stages.base import Job, Notice, Progress, Resources, StageEvent
+from thvideo.stages.base import Job, Notice, Progress, Resources, StageEvent, loading
 from thvideo.stages.footage import Footage, open_footage
 from thvideo.stages.streaming import ahead
 
@@ -56,11 +56,12 @@ class Track:
 
     def run(self, job: Job) -> Iterator[StageEvent]:
         """Make ``landmarks.npz``."""
-        from thvideo.landmarks.choice import parse_choice
-        from thvideo.landmarks.gaps import GapContext, fill_gaps
-        from thvideo.landmarks.smooth import smooth
-        from thvideo.landmarks.tracked import Tracked
-        from thvideo.synthesis.device import cpu_threads
+        with loading():
+            from thvideo.landmarks.choice import parse_choice
+            from thvideo.landmarks.gaps import GapContext, fill_gaps
+            from thvideo.landmarks.smooth import smooth
+            from thvideo.landmarks.tracked import Tracked
+            from thvideo.synthesis.device import cpu_threads
 
         footage = open_footage(job.inputs["frames"])
         with cpu_threads(job.resources.threads):
