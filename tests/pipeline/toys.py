@@ -164,6 +164,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "cuts": [100],
     },
     "track": {"n_frames": 240, "no_face_spans": [[3, 5, 0.125, 0.208]]},
+    "finetune": {"steps": 9, "curve": []},
     "composite": {"file": "video.mp4", "n_frames": 240, "drift": {"end_drift_ms": 0.0}},
     "compare": {"file": "compare.mp4"},
 }
