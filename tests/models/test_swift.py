@@ -129,14 +129,19 @@ def test_all_parameters_learn_within_two_steps() -> None:
     assert without == []
 
 
-def test_shrinking_averages() -> None:
+@pytest.mark.parametrize("side_px", [64, 32, 16])
+def test_shrinking_averages(side_px: int) -> None:
     picture = torch.rand(1, 3, 64, 64)
-    assert shrunk(picture, 64) is picture
-    expected = picture.reshape(1, 3, 32, 2, 32, 2).mean((3, 5))
-    torch.testing.assert_close(shrunk(picture, 32), expected)
-    torch.testing.assert_close(
-        shrunk(torch.full((1, 1, 96, 96), 0.3), 64).mean(), torch.tensor(0.3)
-    )
+    cells = picture.unflatten(2, (side_px, -1)).unflatten(4, (side_px, -1))
+    torch.testing.assert_close(shrunk(picture, side_px), cells.mean((3, 5)))
+
+
+def test_sides_that_are_no_multiple_are_shrunk_too() -> None:
+    ramp = torch.linspace(0, 1, 96).expand(1, 1, 96, 96)
+    assert shrunk(ramp, 64).shape == (1, 1, 64, 64)
+    torch.testing.assert_close(shrunk(ramp, 64).mean(), ramp.mean())
+    thirds = ramp.unflatten(3, (32, 3)).mean(4)
+    torch.testing.assert_close(shrunk(ramp, 32), thirds[:, :, :32])
 
 
 def test_embeddings_tell_pictures_apart_from_the_start() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from thvideo.imaging.warp import fetch, upsample_flow
+from thvideo.models.fused import RaisingConvolution, folded_in
 from thvideo.models.shown import Drawn, Shown
 
 #: An instance's standard deviation is at least this: a flat map must not blow up.
@@ -137,8 +138,8 @@ class FlowNet(nn.Module):
         self.encode = PlainBlock(middle)
         self.down_2 = convolution(middle, coarse, stride=2)
         self.core = nn.Sequential(PlainBlock(coarse), PlainBlock(coarse))
-        self.up_1 = convolution(coarse, middle)
-        self.up_2 = convolution(middle, fine)
+        self.up_1 = RaisingConvolution(coarse, middle)
+        self.up_2 = RaisingConvolution(middle, fine)
         self.last = convolution(fine, 3)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
@@ -155,10 +156,8 @@ class FlowNet(nn.Module):
         fine = self.stem(seen)
         middle = self.encode(self.down_1(active(fine)))
         coarse = self.core(self.down_2(active(middle)))
-        raised = functional.interpolate(active(coarse), scale_factor=2.0)
-        middle = middle + self.up_1(raised)
-        raised = functional.interpolate(active(middle), scale_factor=2.0)
-        fine = fine + self.up_2(raised)
+        middle = middle + self.up_1(active(coarse))
+        fine = fine + self.up_2(active(middle))
         moved, stays = self.last(active(fine)).float().split([2, 1], dim=1)
         stretched = (1 + 2 * _STRETCH) * torch.sigmoid(stays) - _STRETCH
         return _FLOW_UNIT * moved, stretched.clamp(0, 1)
@@ -195,8 +194,8 @@ class SwiftEmbedder(nn.Module):
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
         """``[B, 3, S, S]`` and ``[B, 3, S, S]``, both in -1..1, to ``[B, embedding]``."""
-        features = functional.pixel_unshuffle(torch.cat([images, lit(maps)], dim=1), 4)
-        features = active(self.encode(self.stem(features)))
+        features = folded_in(torch.cat([images, lit(maps)], dim=1), self.stem, 4)
+        features = active(self.encode(features))
         return self.out(features.float().sum(dim=(2, 3)) * self.share)
 
 
@@ -276,8 +275,8 @@ class SwiftGenerator(nn.Module):
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
         """Return what is added to the warped draft, ``[B, 3, S, S]``."""
         parts = iter(self._slices(adain))
-        seen = functional.pixel_unshuffle(torch.cat([warped.to(target_map), lit(target_map)], 1), 2)
-        half = self.stem(seen)
+        seen = torch.cat([warped.to(target_map), lit(target_map)], dim=1)
+        half = folded_in(seen, self.stem, 2)
         quarter = self.encode_quarter(self.down_1(active(half)))
         eighth = self.down_2(active(quarter))
         for block in self.core:
@@ -300,7 +299,10 @@ def lit(maps: Tensor) -> Tensor:
 
 def shrunk(picture: Tensor, side_px: int) -> Tensor:
     """Average a picture ``[B, C, S, S]`` down to ``[B, C, side, side]``."""
-    factor, rest = divmod(picture.shape[-1], side_px)
-    if rest == 0 and factor >= 1:
-        return functional.avg_pool2d(picture, factor) if factor > 1 else picture
+    # Torch's own pooling takes six times as long where three channels lie last.
+    while picture.shape[-1] % (2 * side_px) == 0:
+        rows = picture[..., ::2, :] + picture[..., 1::2, :]
+        picture = 0.25 * (rows[..., ::2] + rows[..., 1::2])
+    if picture.shape[-1] == side_px:
+        return picture
     return functional.interpolate(picture, (side_px, side_px), mode="area")
