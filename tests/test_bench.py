@@ -42,9 +42,12 @@ def test_networks_are_measured_in_both_arithmetics_and_against_the_peak(
     done = run(tmp_path, "--only", "models", "--rounds", "1")
     figures = {figure["name"]: figure for figure in done["figures"]}
     assert {
-        f"{preset} {part}, {precision}, {batch} at once"
-        for preset in SMALL
-        for part in ("generator", "embedder")
+        f"{what}, {precision}, {batch} at once"
+        for what in (
+            *(f"{preset} {part}" for preset in SMALL for part in ("generator", "embedder")),
+            "shipped swift, networks at 128 px",
+            "shipped swift, whole frames of 256 px",
+        )
         for precision in ("fp32", "bf16")
         for batch in (1, 8)
     } <= set(figures) | {line.split(": emulated")[0] for line in done["left_out"]}

@@ -13,6 +13,7 @@ from recipes import bench as package
 from recipes.bench import models, pipeline, training
 from recipes.bench.report import Run, as_json, machine_of, tables
 from recipes.bench.rounds import Figure, figures_of, rounds_of
+from recipes.bench.shipped import shipped_calls
 from recipes.bench.verdict import changes, read_saved
 from thvideo.models.presets import PRESETS, ModelOptions
 from thvideo.synthesis.device import choose_device
@@ -50,6 +51,8 @@ def measured(given: argparse.Namespace, presets: Mapping[str, ModelOptions]) -> 
     groups = given.only or GROUPS
     timed = presets if "models" in groups else {"paper": presets["paper"]}
     calls = models.network_calls(timed, device)
+    if "models" in groups:
+        calls += shipped_calls(device)
     baseline, in_every_round = models.baseline_of(calls)
     figures: list[Figure] = []
     left_out: list[str] = []

@@ -15,6 +15,7 @@ from thvideo.models.cost import preset_costs
 from thvideo.models.precision import arithmetic, multiplies_bf16
 from thvideo.models.presets import ModelOptions, Networks, build_networks
 from thvideo.models.shown import Shown
+from thvideo.synthesis.networks import DrawingNetworks
 
 PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 PARTS: tuple[Literal["generator", "embedder"], ...] = ("generator", "embedder")
@@ -137,13 +138,16 @@ def network_calls(
                         precision,
                         precision == "bf16" and not multiplies_bf16(device),
                     )
-                    run = _run_of(networks, part, n_pictures, options.networks.size_px)
-                    calls.append(Call(quantity, _called(run, precision, device), n_pictures))
+                    run = run_of(networks, part, n_pictures, options.networks.size_px)
+                    calls.append(Call(quantity, called(run, precision, device), n_pictures))
     return calls
 
 
-def _run_of(networks: Networks, part: str, n_pictures: int, side: int) -> Callable[[], object]:
-    embedder, generator, _ = networks
+def run_of(
+    networks: Networks | DrawingNetworks, part: str, n_pictures: int, side: int
+) -> Callable[[], object]:
+    """Return a call of one network on pictures of noise of a side."""
+    embedder, generator = networks.embedder, networks.generator
     device = next(generator.parameters()).device
     rng = torch.Generator().manual_seed(0)
     picture = torch.rand((n_pictures, 3, side, side), generator=rng).to(device) * 2 - 1
@@ -172,7 +176,7 @@ def _convolution_calls(device: torch.device) -> Iterator[Call]:
                     precision == "bf16" and not multiplies_bf16(device),
                 )
                 run = _convolution_run(shape, _DTYPES[precision], memory_format, device)
-                yield Call(quantity, _called(run, "fp32", device))
+                yield Call(quantity, called(run, "fp32", device))
 
 
 def _convolution_run(
@@ -193,14 +197,14 @@ def _emulated_gflop_s(device: torch.device) -> float:
     shape = Convolution(1, 64, 32)
     run = _convolution_run(shape, torch.bfloat16, torch.channels_last, device)
     quantity = Quantity("models", "first look", "convolution", shape.gflop)
-    [seconds] = looped(quantity, _called(run, "fp32", device)).read().values()
+    [seconds] = looped(quantity, called(run, "fp32", device)).read().values()
     return shape.gflop / seconds
 
 
-def _called(
+def called(
     run: Callable[[], object], precision: Literal["fp32", "bf16"], device: torch.device
 ) -> Callable[[], None]:
-    """Return a call that ends when the device has done the work."""
+    """Return a call in an arithmetic, which ends when the device has done the work."""
 
     def call() -> None:
         with torch.inference_mode(), arithmetic(precision, device):

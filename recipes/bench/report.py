@@ -13,6 +13,7 @@ from rich.table import Table
 from recipes.bench.peers import FOOT, PEERS
 from recipes.bench.pipeline import CPU, FFMPEG
 from recipes.bench.rounds import Figure, Group, Quantity, Summary
+from recipes.bench.shipped import WHOLE_FRAMES
 from recipes.bench.verdict import Change
 
 PRESETS = ("paper", "swift")
@@ -187,18 +188,21 @@ def _peers(run: Run) -> Table:
     columns = ("GFLOP", "times swift's", "ms", "times swift's")
     table = _table(title, "", *columns, foot=FOOT)
     for part in ("generator", "embedder"):
-        own = {name: run.named(f"{name} {part}, fp32, 1 at once") for name in PRESETS}
-        swift = own["swift"]
+        names = {f"thvideo's {name} {part}": f"{name} {part}" for name in PRESETS}
+        if part == "generator":
+            names["thvideo's swift as it ships, landmarks to pixels, 256 px"] = WHOLE_FRAMES
+        own = {label: run.named(f"{name}, fp32, 1 at once") for label, name in names.items()}
+        swift = run.named(f"swift {part}, fp32, 1 at once")
         if swift is None or swift.quantity.gflop is None:
             continue
         for peer in (peer for peer in PEERS if peer.part == part):
             times = f"{peer.gflop / swift.quantity.gflop:.1f}"
             table.add_row(peer.name, f"{peer.gflop:.1f}", times, f"({peer.ms:.0f})", "")
-        for name, figure in own.items():
+        for label, figure in own.items():
             if figure is None or figure.quantity.gflop is None:
                 continue
             table.add_row(
-                f"thvideo's {name} {part}, this run",
+                f"{label}, this run",
                 f"{figure.quantity.gflop:.1f}",
                 f"{figure.quantity.gflop / swift.quantity.gflop:.1f}",
                 f"{1000 * figure.seconds.median:.0f}",

@@ -1,0 +1,72 @@
+"""The swift generator as it ships, beside the paper preset's: its networks, and whole frames.
+
+The networks look at pictures of the side that their weights were trained on. A whole frame is a
+crop as large as what the paper preset's generator draws, from landmarks to pixels: the draft, the
+networks, and what they drew brought to the crop's size.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from recipes.bench.models import PRECISIONS, Call, called, run_of
+from recipes.bench.rounds import Quantity
+from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
+from thvideo.models.cost import preset_costs
+from thvideo.models.precision import Precision, multiplies_bf16
+from thvideo.models.presets import options_from_card
+from thvideo.synthesis.networks import DrawingNetworks, embed_crops, load_networks
+from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
+from thvideo.weights.cards import read_card, shipped_weight
+
+#: Side of the crops that are drawn.
+CROP_PX = 256
+
+#: The name of whole frames, before their arithmetic and their number.
+WHOLE_FRAMES = f"shipped swift, whole frames of {CROP_PX} px"
+
+#: Frames at once: alone, and as many as reenact gives to a core.
+BATCHES = (1, 8)
+
+#: Heads turn by as much to either side.
+_TURN_DEG = 10.0
+
+
+def shipped_calls(device: torch.device) -> list[Call]:
+    """Load the shipped networks and return their calls."""
+    weights = shipped_weight("swift")
+    networks = load_networks(weights, "swift", device)
+    side = networks.size_px
+    costs = preset_costs(options_from_card(read_card(weights)["options"]), side)
+    [gflop] = [cost.gflop for cost in costs if cost.part == "generator"]
+    calls = []
+    for precision in PRECISIONS:
+        is_emulated = precision == "bf16" and not multiplies_bf16(device)
+        for n_frames in BATCHES:
+            alone = run_of(networks, "generator", n_frames, side)
+            runs = {
+                f"shipped swift, networks at {side} px": called(alone, precision, device),
+                # The generator chooses its arithmetic itself, for its networks alone.
+                WHOLE_FRAMES: called(_whole_frames(networks, precision, n_frames), "fp32", device),
+            }
+            for what, run in runs.items():
+                name = f"{what}, {precision}, {n_frames} at once"
+                quantity = Quantity("models", name, "frame", gflop, precision, is_emulated)
+                calls.append(Call(quantity, run, n_frames))
+    return calls
+
+
+def _whole_frames(
+    networks: DrawingNetworks, precision: Precision, n_frames: int
+) -> Callable[[], object]:
+    turns_deg = np.zeros((n_frames + 1, 3))
+    turns_deg[1:, 0] = np.linspace(-_TURN_DEG, _TURN_DEG, n_frames)
+    size_px = np.full(n_frames + 1, CROP_PX / 4)
+    middle = np.full((n_frames + 1, 2), CROP_PX / 2 - 0.5)
+    points = project(face_model(), Pose(rotation_from_angles(turns_deg), size_px, middle))
+    crops = np.random.default_rng(0).integers(0, 256, (1, CROP_PX, CROP_PX, 3), np.uint8)
+    source = SourceCrops(crops, points[:1].astype(np.float32))
+    adain = feed_forward(networks, embed_crops(networks, *source))
+    generator = NeuralGenerator(networks, source, adain, precision)
+    return lambda: generator.generate(points[1:])
