@@ -96,6 +96,7 @@ def made_batch(n_batch: int, n_shots: int, size_px: int) -> Batch:
         target_map=pixels(3),
         draft=pixels(3),
         flow=0.1 * torch.randn((n_batch, FLOW_POINTS, FLOW_POINTS, 2), generator=rng),
+        still_head=pixels(1),
         mask=torch.full((n_batch, 1, size_px, size_px), 255, dtype=torch.uint8),
         region=pixels(1),
         points=torch.rand((n_batch, N_POINTS, 2), generator=rng) * size_px,
