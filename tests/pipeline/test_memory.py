@@ -45,3 +45,16 @@ def test_a_child_that_lives_counts():
     meter.sample()
     child.communicate("\n")
     assert meter.peak_bytes() - before > 100 * MB
+
+
+def test_a_large_process_that_runs_small_programs_is_not_counted_twice():
+    block = bytearray(b"x") * (200 * MB)
+    meter = MemoryMeter()
+    own = meter.peak_bytes()
+    for _ in range(20):
+        with subprocess.Popen([sys.executable, "-c", ""]) as child:
+            meter._next_sample_s = 0.0
+            meter.sample()
+            child.wait()
+    assert meter.peak_bytes() - own < 100 * MB
+    assert len(block) == 200 * MB

@@ -46,8 +46,11 @@ class MemoryMeter:
         Where the system cannot reset the process's own mark, it is that since the start.
         """
         own = max(self._own, _status_bytes(_SELF, "VmHWM")) if self._is_own_reset else 0
-        ended = _ended_children_peak()
-        children = max(self._living_children, ended if ended > self._children_before else 0)
+        children = self._living_children
+        if not _SELF.is_dir():
+            # Linux lets an ended child's peak begin with what its parent had: no help there.
+            ended = _ended_children_peak()
+            children = ended if ended > self._children_before else 0
         return (own or _own_peak_since_start()) + children
 
 
@@ -69,14 +72,24 @@ def _status_bytes(process: Path, field: str) -> int:
 
 
 def _living_children_peak() -> int:
+    own_command = _command(_SELF)
     total = 0
     for task in sorted(_SELF.glob("task/*/children")):
         try:
-            children = task.read_text().split()
+            children = [Path("/proc") / child for child in task.read_text().split()]
         except OSError:
             continue
-        total += sum(_status_bytes(Path("/proc") / child, "VmHWM") for child in children)
+        # One that is about to become a program still has its parent's memory, and its command.
+        others = [child for child in children if _command(child) != own_command]
+        total += sum(_status_bytes(child, "VmHWM") for child in others)
     return total
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _own_peak_since_start() -> int:
