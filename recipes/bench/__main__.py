@@ -1,4 +1,7 @@
-"""``python -m recipes.bench``: exit code 1 if something costs more than in an earlier run."""
+"""``python -m recipes.bench``: exit code 1 if something costs more than in an earlier run.
+
+``--profile FOLDER`` says where the time goes instead of how much it is.
+"""
 
 import argparse
 import json
@@ -11,6 +14,7 @@ from rich.console import Console
 
 from recipes import bench as package
 from recipes.bench import models, pipeline, training
+from recipes.bench.profiles import write_profiles
 from recipes.bench.report import Run, as_json, machine_of, tables
 from recipes.bench.rounds import Figure, figures_of, rounds_of
 from recipes.bench.shipped import shipped_calls
@@ -25,18 +29,22 @@ GROUPS = ("pipeline", "models", "training")
 def main(
     arguments: Sequence[str] | None = None, presets: Mapping[str, ModelOptions] = PRESETS
 ) -> int:
-    """Measure, print the tables, write the file.
+    """Measure, print the tables, write the file; or profile.
 
     Args:
         arguments: What follows the command; the process's own when None.
         presets: The architectures by name.
     """
     given = _parser().parse_args(arguments)
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    if given.profile:
+        groups = tuple(given.only or GROUPS)
+        console.print(write_profiles(given, groups, choose_device(given.device), presets))
+        return 0
     saved = read_saved(given.baseline) if given.baseline else None
     run = measured(given, presets)
     if saved is not None:
         run = replace(run, changes=changes(run.figures, saved))
-    console = Console(soft_wrap=not sys.stdout.isatty())
     for part in tables(run):
         console.print(part, highlight=False)
     if given.json:
@@ -91,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="an earlier --json")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="write profiles instead")
+    parser.add_argument("--data", type=Path, metavar="DATASET", help="that a profile trains on")
     parser.add_argument(
         "--perceptual",
         type=_named_file,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from thvideo.errors import InputError
 from thvideo.models.discriminator import Discriminator
@@ -27,6 +28,7 @@ from thvideo.training.checkpoint import (
     under,
     with_prefix,
 )
+from thvideo.training.labels import BACKWARD, FORWARD, UPDATE
 from thvideo.training.losses import (
     Judges,
     StepLoss,
@@ -129,23 +131,27 @@ class Learner:
         drawn = []
         with_judge = self.is_adversarial
         for part in parts:
-            with self.arithmetic():
-                embedding = embed(embedder, part)
-                picture = generator(part.shown(), generator.adain_parameters(embedding))
-            loss = self._generator_loss(picture, embedding, part, with_judge)
-            (loss.total / len(parts)).backward()  # type: ignore[no-untyped-call]
+            with record_function(FORWARD):
+                with self.arithmetic():
+                    embedding = embed(embedder, part)
+                    picture = generator(part.shown(), generator.adain_parameters(embedding))
+                loss = self._generator_loss(picture, embedding, part, with_judge)
+            with record_function(BACKWARD):
+                (loss.total / len(parts)).backward()  # type: ignore[no-untyped-call]
             _collect(terms, loss.terms)
             drawn.append(picture.image.detach())
         norms = {"gradient": self._update([embedder, generator], "generator")}
         for _ in range(self.options.d_steps if with_judge else 0):
             for part, image in zip(parts, drawn, strict=True):
-                with self.arithmetic():
+                with record_function(FORWARD), self.arithmetic():
                     truth = truth_of(part, discriminator)
                     judged = discriminator_step_loss(discriminator, image, truth)
-                (judged.total / len(parts)).backward()  # type: ignore[no-untyped-call]
+                with record_function(BACKWARD):
+                    (judged.total / len(parts)).backward()  # type: ignore[no-untyped-call]
                 _collect(terms, judged.terms)
             norms["gradient_d"] = self._update([discriminator], "discriminator", "columns")
-        self._average()
+        with record_function(UPDATE):
+            self._average()
         self.step += 1
         means = [torch.stack(values).float().mean() for values in terms.values()]
         # One transfer from the device for all numbers.
@@ -175,14 +181,15 @@ class Learner:
 
     def _update(self, networks: Sequence[nn.Module], *optimizers: str) -> Tensor:
         """Take the gradients' step; return their norm before it was cut."""
-        parameters = [p for net in networks for p in net.parameters() if p.grad is not None]
-        self._processes.average_gradients(parameters)
-        dense = [p for p in parameters if p.grad is not None and not p.grad.is_sparse]
-        limit = self.options.clip_norm or float("inf")
-        norm = nn.utils.clip_grad_norm_(dense, limit)
-        for name in optimizers:
-            self._optimizers[name].step()
-            self._optimizers[name].zero_grad(set_to_none=True)
+        with record_function(UPDATE):
+            parameters = [p for net in networks for p in net.parameters() if p.grad is not None]
+            self._processes.average_gradients(parameters)
+            dense = [p for p in parameters if p.grad is not None and not p.grad.is_sparse]
+            limit = self.options.clip_norm or float("inf")
+            norm = nn.utils.clip_grad_norm_(dense, limit)
+            for name in optimizers:
+                self._optimizers[name].step()
+                self._optimizers[name].zero_grad(set_to_none=True)
         return norm
 
     @torch.no_grad()

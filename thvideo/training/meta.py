@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch.profiler import record_function
 
 from thvideo.errors import InputError, StageError
 from thvideo.models.perceptual import perceptual_net
@@ -15,6 +16,7 @@ from thvideo.training.batch import Batch
 from thvideo.training.batch_loader import batches_from
 from thvideo.training.checkpoint import Tensors
 from thvideo.training.episodes import Episodes
+from thvideo.training.labels import LOG, loaded
 from thvideo.training.learner import Learner
 from thvideo.training.meta_clock import NOTHING, Clock, Due, Stretch
 from thvideo.training.meta_events import (
@@ -177,7 +179,7 @@ class MetaRun:
     ) -> Iterator[MetaEvent]:
         """Do a step with each batch, until they end, the clock is over, or all is rolled back."""
         stretch = Stretch()
-        for parts in batches:
+        for parts in loaded(batches):
             stretch.add(self.learner.train(parts))
             if stretch.wrong:
                 yield self._roll_back(LAST, stretch.wrong)
@@ -269,6 +271,11 @@ class MetaRun:
     def _save(self, name: str) -> Iterator[Saved]:
         if not self._processes.is_first:
             return
+        with record_function(LOG):
+            folder = self._written(name)
+        yield Saved(self.learner.step, folder)
+
+    def _written(self, name: str) -> Path:
         learner = self.learner
         state = {
             "step": learner.step,
@@ -278,8 +285,7 @@ class MetaRun:
             "rollbacks": self._n_rollbacks,
         }
         weights = learner.weights() | {CLIPS: self._clips}
-        folder = self._folder.save(name, weights, learner.training_tensors(), state)
-        yield Saved(learner.step, folder)
+        return self._folder.save(name, weights, learner.training_tensors(), state)
 
     def _restore(self, weights: Tensors, training: Tensors, state: Mapping[str, Any]) -> None:
         self.learner.restore(weights, training, int(state["step"]))
@@ -318,9 +324,10 @@ class MetaRun:
     def _log(self, stretch: Stretch, seconds: float) -> Iterator[Trained]:
         if not self._processes.is_first:
             return
-        means = stretch.means()
-        size_px = trained_at(self._options.sizes, self.learner.step)
-        speed = stretch.n_steps * self._options.batch_size / max(stretch.seconds, 1e-6)
-        line = {"s": round(seconds, 1), "samples_per_s": round(speed, 2), "size_px": size_px}
-        self._folder.note(self.learner.step, line | means)
+        with record_function(LOG):
+            means = stretch.means()
+            size_px = trained_at(self._options.sizes, self.learner.step)
+            speed = stretch.n_steps * self._options.batch_size / max(stretch.seconds, 1e-6)
+            line = {"s": round(seconds, 1), "samples_per_s": round(speed, 2), "size_px": size_px}
+            self._folder.note(self.learner.step, line | means)
         yield Trained(self.learner.step, seconds, means, speed, size_px)
