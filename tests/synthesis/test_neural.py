@@ -109,8 +109,8 @@ def test_where_the_correction_is_strong_the_sources_detail_gives_way(
     dark = (crops * 0.5).astype(np.uint8)
     kept = generator_of(asleep, dark, points).generate(points).astype(float)
     gone = generator_of(strong, dark, points).generate(points).astype(float)
-    assert gone.mean() == pytest.approx(kept.mean() + 0.25 * 255, abs=3)
-    inside = (slice(None), slice(8, -8), slice(8, -8))
+    inside = (slice(None), slice(20, -20), slice(20, -20))
+    assert gone[inside].mean() == pytest.approx(kept[inside].mean() + 0.25 * 255, abs=3)
     assert np.diff(gone[inside], axis=2).std() < 0.5 * np.diff(kept[inside], axis=2).std()
 
 
@@ -124,7 +124,8 @@ def test_crops_smaller_than_the_networks_are_drawn_too(asleep: DrawingNetworks) 
 def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
     crops, points = noise(2), posed(0, 0)
     drawn = generator_of(asleep, crops, points).generate(points, np.array([1, 0]))
-    assert np.abs(drawn[0].astype(int) - crops[1]).max() <= 1
+    inside = (slice(20, -20), slice(20, -20))
+    assert np.abs(drawn[0][inside].astype(int) - crops[1][inside]).max() <= 1
     assert np.abs(drawn[1].astype(int) - crops[0]).max() <= 1
 
 

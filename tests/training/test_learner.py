@@ -149,7 +149,8 @@ def test_an_untrained_swift_generator_measures_as_the_plain_warp(drawn: Path) ->
     assert [len(batch.video) for batch in validation.batches] == [8, 2]
     values = validation.measure(networks, HERE.device)
     for name in ("ssim", "l1", "region_l1"):
-        assert values[name] == pytest.approx(values[f"warp_{name}"], rel=2e-2)
+        # Its rim is the source itself.
+        assert values[name] == pytest.approx(values[f"warp_{name}"], rel=5e-2)
     # By hand, over all episodes at once.
     drawn_and = [drawn_and_warped(networks, batch)[1] for batch in validation.batches]
     truth = torch.cat([batch.target for batch in validation.batches]).float() / 127.5 - 1

@@ -41,7 +41,7 @@ from thvideo.workspace.keys import DigestMemo, stage_key
 PLAN, REPORT, PAGE, CELLS = "plan.json", "report.json", "report.html", "cells"
 
 #: Raised when what an unchanged method draws from unchanged clips would change.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ SLOPE = 0.2
 #: The flow network's last layer speaks in this share of half a side: its first steps are small.
 _FLOW_UNIT = 0.1
 
+#: Over this share of the side what is drawn becomes the still crop: there the draft rests as well,
+#: and the crop goes back into its picture.
+_RIM = 0.06
+
 #: What stays still is a sigmoid from a little below 0 to a little above 1, cut to these: the source
 #: shines through nowhere else. It begins a little above 0, where it can learn.
 _STRETCH, _STAYS_AT_FIRST = 0.1, -2.3
@@ -269,8 +273,10 @@ class SwiftGenerator(nn.Module):
         moved, stays = self.flow(torch.cat(seen, dim=1))
         line = torch.linspace(-1, 1, self.options.flow_px, device=draft.device)
         y, x = torch.meshgrid(line, line, indexing="ij")
+        rim = (1 - (1 - torch.maximum(x.abs(), y.abs())) / (2 * _RIM)).clamp(min=0)
         # A head that has moved away must not be seen where it was.
-        return torch.stack([x, y], dim=-1) + moved.permute(0, 2, 3, 1), stays * (1 - head)
+        stays = torch.maximum(stays * (1 - head), rim)
+        return torch.stack([x, y], dim=-1) + moved.permute(0, 2, 3, 1), stays
 
     def correction(self, warped: Tensor, target_map: Tensor, adain: Tensor) -> Tensor:
         """Return what is added to the warped draft, ``[B, 3, S, S]``."""
