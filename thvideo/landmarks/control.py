@@ -31,6 +31,9 @@ _HEAD = np.array(
     ]
 )
 
+#: How much larger than these points and the jaw a head is taken to be: hair stands off.
+_HEAD_ROOM = 1.2
+
 #: Border points along each side.
 _PER_SIDE = 7
 
@@ -61,7 +64,7 @@ def head_points(face: F64Array) -> F64Array:
 
 
 def head_outline(points: F64Array | F32Array) -> F64Array:
-    """Say where a head is, hair that is neither long nor high included.
+    """Say where a head is, hair that is neither long nor high included, with a little room.
 
     Args:
         points: ``[70, 2]`` of a picture in pixels; unknown irises are put amid their eyes.
@@ -71,7 +74,9 @@ def head_outline(points: F64Array | F32Array) -> F64Array:
     """
     face, pose = single_shape(amid_eyes(points[None])[0])
     around = np.concatenate([project(head_points(face), pose)[0], points[:27]])
-    outline: F64Array = cv2.convexHull(around.astype(np.float32))[:, 0].astype(np.float64)
+    centre = around.mean(axis=0)
+    grown = (centre + _HEAD_ROOM * (around - centre)).astype(np.float32)
+    outline: F64Array = cv2.convexHull(grown)[:, 0].astype(np.float64)
     return outline
 
 
