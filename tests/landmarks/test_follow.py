@@ -1,7 +1,9 @@
 """Following one face through frames."""
 
 import itertools
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -18,12 +20,13 @@ from thvideo.landmarks.schema import outer_eye_distance
 RED, TEAL = (30, 0), (200, 200)
 
 
-def follow_all(frames, tracker, choice=None, cuts=(), batch=7) -> FollowedBatch:
+def follow_all(frames, tracker, choice=None, cuts=(), batch=7, pool=None) -> FollowedBatch:
     def batches() -> Iterator[np.ndarray]:
         for first in range(0, len(frames), batch):
             yield np.stack(frames[first : first + batch])
 
-    parts = list(follow(batches(), tracker, choice or FaceChoice(), cuts, name="clip.mp4"))
+    choice = choice or FaceChoice()
+    parts = list(follow(batches(), tracker, choice, cuts, name="clip.mp4", pool=pool))
     return FollowedBatch(
         *(np.concatenate([getattr(part, name) for part in parts])
           for name in ("points", "confidence", "found"))
@@ -85,6 +88,57 @@ def test_frames_are_not_held_beyond_the_windows_they_belong_to():
     for part in follow(stream(), SquareTracker(), FaceChoice(), ()):
         n_results += len(part.found)
         assert pulled - n_results <= 13
+    assert n_results == 60
+
+
+def test_a_thread_that_looks_beside_changes_nothing_and_what_goes_on_after_it():
+    frames = [paint([] if 20 <= i < 33 else [Square(50 + i, 60, 40)]) for i in range(60)]
+    alone = list(follow([np.stack(frames)], SquareTracker(), FaceChoice(), (40, 41)))
+    with ThreadPoolExecutor(1) as pool:
+        beside = list(
+            follow([np.stack(frames)], SquareTracker(), FaceChoice(), (40, 41), pool=pool)
+        )
+    for expected, part in zip(alone, beside, strict=True):
+        np.testing.assert_array_equal(part.points, expected.points)
+        np.testing.assert_array_equal(part.confidence, expected.confidence)
+        for name, value in vars(expected.state).items():
+            np.testing.assert_array_equal(getattr(part.state, name), value)
+
+
+def test_frames_are_looked_at_while_the_next_key_frames_are_searched():
+    meeting = threading.Barrier(2)
+
+    class Meeting(SquareTracker):
+        def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+            if self.n_detected > 0:
+                meeting.wait(20)
+            return super().detect(frames)
+
+        def landmarks(self, frames: np.ndarray, boxes: np.ndarray):
+            if len(frames) == 12:
+                meeting.wait(20)
+            return super().landmarks(frames, boxes)
+
+    with ThreadPoolExecutor(1) as pool:
+        # The second window has fewer frames: nothing is searched while it is looked at.
+        followed = follow_all(walk(20), Meeting(), pool=pool)
+    assert followed.found.all()
+
+
+def test_with_a_thread_frames_are_held_for_one_window_more():
+    pulled = 0
+
+    def stream() -> Iterator[np.ndarray]:
+        nonlocal pulled
+        for frame in walk(60):
+            pulled += 1
+            yield frame[None]
+
+    n_results = 0
+    with ThreadPoolExecutor(1) as pool:
+        for part in follow(stream(), SquareTracker(), FaceChoice(), (), pool=pool):
+            n_results += len(part.found)
+            assert pulled - n_results <= 13 + 12
     assert n_results == 60
 
 

@@ -1,5 +1,7 @@
 """Choosing the device."""
 
+import threading
+
 import pytest
 import torch
 
@@ -56,3 +58,35 @@ def test_the_number_of_threads_holds_inside_the_block_alone() -> None:
     assert torch.get_num_threads() == before
     with cpu_threads(0):
         assert torch.get_num_threads() == before
+
+
+def test_two_threads_that_are_inside_at_once_keep_their_own_numbers_and_leave_none_behind() -> None:
+    before = torch.get_num_threads()
+    inside, leave = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def beside() -> None:
+        # Another thread's number is no choice of this one's.
+        with cpu_threads(0):
+            seen.append(torch.get_num_threads())
+        with cpu_threads(before + 2):
+            inside.set()
+            leave.wait(20)
+            seen.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=beside)
+    with cpu_threads(before + 1):
+        thread.start()
+        assert inside.wait(20)
+        assert torch.get_num_threads() == before + 1
+        with cpu_threads(0):
+            assert torch.get_num_threads() == before + 1
+    # The other one leaves last.
+    leave.set()
+    thread.join(20)
+    assert seen == [before, before + 2]
+    assert torch.get_num_threads() == before
+    new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    new.start()
+    new.join(20)
+    assert seen[-1] == before

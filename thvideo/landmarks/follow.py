@@ -4,8 +4,11 @@ Faces are detected on key frames only. Their landmarks, found in two looks, give
 boxes between key frames are interpolated, and one look at every frame places its landmarks.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -93,11 +96,13 @@ def follow(
     *,
     name: str = "the input",
     state: FollowState | None = None,
+    pool: Executor | None = None,
 ) -> Iterator[FollowedBatch]:
     """Follow one face; the result does not depend on how the frames are batched.
 
     Args:
-        batches: Frames ``[B, H, W, 3]`` RGB in order; at most one batch is held, and 13 frames.
+        batches: Frames ``[B, H, W, 3]`` RGB in order; at most one batch is held, and 13 frames,
+            or 26 with a pool.
         tracker: Finds faces and landmarks.
         choice: Whose face, where there are several.
         cuts: First frame of each new shot; the face is chosen anew there, by its likeness to
@@ -105,6 +110,7 @@ def follow(
         name: The file's name as the person knows it, for messages.
         state: From an earlier batch, to go on after it: the first frame that comes is then
             ``state.next_frame``.
+        pool: Looks at the frames between key frames, while the next key frames are searched.
 
     Yields:
         Batches of results, in order, of sizes of their own.
@@ -114,9 +120,16 @@ def follow(
     """
     state = FollowState() if state is None else state
     follower = _Follower(tracker, choice, name, state)
+    waiting: deque[Callable[[], FollowedBatch]] = deque()
     for window in cut_windows(batches, cuts, state.next_frame):
-        result = follower.step(window)
-        yield replace(result, state=follower.state(window.first + window.n_own))
+        boxes = follower.find(window)
+        known = follower.state(window.first + window.n_own)
+        look = partial(follower.look, window, boxes, known)
+        waiting.append(look if pool is None else pool.submit(look).result)
+        if pool is None or len(waiting) > 1:
+            yield waiting.popleft()()
+    for found in waiting:
+        yield found()
 
 
 class _Follower:
@@ -143,12 +156,16 @@ class _Follower:
             self._next_key_box,
         )
 
-    def step(self, window: Window) -> FollowedBatch:
-        """Find the face in a window's own frames."""
+    def find(self, window: Window) -> F32Array:
+        """Find the face at a window's key frames.
+
+        Returns:
+            Boxes ``[K, 4]``, NaN where it is not found.
+        """
         if window.starts_shot:
             self._box, self._next_key_box = None, None
-        if len(window.frames) == 1 and window.starts_shot:
-            return self._still(window)
+        if _is_still(window):
+            return self._find_carefully(window)
         lost = self._box is None or window.first - self._seen_at > _LOST_FRAMES
         boxes = self._begin(window) if lost else self._go_on(window)
         keys = window.keys
@@ -157,20 +174,33 @@ class _Follower:
             self._box = boxes[known[-1]]
             self._seen_at = window.first + keys[known[-1]]
         self._next_key_box = None if window.ends_shot else boxes[-1]
-        return self._look(window, boxes)
+        return boxes
 
-    def _still(self, window: Window) -> FollowedBatch:
-        """A picture: there is time for all care."""
+    def look(self, window: Window, boxes: F32Array, state: FollowState) -> FollowedBatch:
+        """Place the landmarks of a window's own frames; may run beside `find` of later ones.
+
+        Args:
+            window: The frames.
+            boxes: What `find` has returned.
+            state: What to go on with after these frames.
+        """
+        if _is_still(window) and np.isfinite(boxes).all():
+            points, confidence = landmarks_precisely(window.frames[0], boxes[0], self._tracker)
+            result = _result(window.frames[:1], points, confidence)
+        else:
+            result = self._look(window, boxes)
+        return replace(result, state=state)
+
+    def _find_carefully(self, window: Window) -> F32Array:
+        """Find the face in a picture: there is time for all care."""
         frame = window.frames[0]
         detections = detect_carefully(frame, self._tracker)
         # Paintings and statues may convince less; there is no next frame to wait for.
         candidates = self._faces(frame, detections) or self._faces(frame, detections, _FOUND)
         chosen = self._choose([Tracklet({0: face}) for face in candidates], window)
         if chosen is None:
-            return _result(window.frames[:1], np.full((1, 70, 2), np.nan), np.zeros(1))
-        box = chosen.faces[0].box
-        points, confidence = landmarks_precisely(frame, box, self._tracker)
-        return _result(window.frames[:1], points, confidence)
+            return np.full((1, 4), np.nan, dtype=np.float32)
+        return chosen.faces[0].box[None]
 
     def _begin(self, window: Window) -> F32Array:
         """Choose a face among those that stay for more than one key frame.
@@ -339,6 +369,10 @@ class _Follower:
     def _look_twice(self, frames: U8Array, rough: F32Array) -> tuple[F32Array, F32Array]:
         points, _ = self._tracker.landmarks(frames, rough)
         return self._tracker.landmarks(frames, box_from_points(points))
+
+
+def _is_still(window: Window) -> bool:
+    return len(window.frames) == 1 and window.starts_shot
 
 
 def _result(frames: U8Array, points: np.ndarray, confidence: np.ndarray) -> FollowedBatch:

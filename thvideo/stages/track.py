@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -121,15 +124,41 @@ def _follow_in_parts(
     n_bytes = math.prod(footage.size) * 3
     n_at_once = max(1, min(_AT_ONCE, _AT_ONCE_BYTES // n_bytes))
     frames = ahead(footage.frames(state.next_frame, footage.n_frames, batch=n_at_once))
+    follow_on = partial(follow, frames, tracker, choice, footage.cuts, name=footage.name)
     waiting: list[FollowedBatch] = []
-    for batch in follow(frames, tracker, choice, footage.cuts, name=footage.name, state=state):
-        waiting.append(batch)
-        done = batch.state.next_frame
-        n_waiting = sum(len(part.found) for part in waiting)
-        if n_waiting >= job.resources.chunk_frames or done == footage.n_frames:
-            _keep_part(job, waiting, done - n_waiting)
-            waiting = []
-        yield Progress(done, footage.n_frames)
+    with _looking_aside(job.resources) as pool:
+        for batch in follow_on(state=state, pool=pool):
+            waiting.append(batch)
+            done = batch.state.next_frame
+            n_waiting = sum(len(part.found) for part in waiting)
+            if n_waiting >= job.resources.chunk_frames or done == footage.n_frames:
+                _keep_part(job, waiting, done - n_waiting)
+                waiting = []
+            yield Progress(done, footage.n_frames)
+
+
+@contextmanager
+def _looking_aside(resources: Resources) -> Iterator[Executor | None]:
+    """Share the processor: half for whoever searches key frames, half for a thread that looks.
+
+    Two small networks side by side finish sooner than each of them split over all cores.
+
+    Yields:
+        The thread; None where a device computes, or one thread alone.
+    """
+    import torch
+
+    from thvideo.synthesis.device import choose_device, cpu_thread_count, cpu_threads
+
+    n_each = cpu_thread_count() // 2
+    if choose_device(resources.device).type != "cpu" or n_each == 0:
+        yield None
+        return
+    with (
+        cpu_threads(n_each),
+        ThreadPoolExecutor(1, "look", torch.set_num_threads, (n_each,)) as pool,
+    ):
+        yield pool
 
 
 def _keep_part(job: Job, batches: "list[FollowedBatch]", first: int) -> None:

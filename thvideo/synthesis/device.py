@@ -1,5 +1,6 @@
 """Choosing the device to run on, and how many CPU threads it may take."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,12 +51,34 @@ def cpu_thread_count() -> int:
     return torch.get_num_threads()
 
 
+class _Blocks(threading.local):
+    """How many blocks of `cpu_threads` this thread is in."""
+
+    n_here = 0
+
+
+_BLOCKS, _LOCK = _Blocks(), threading.Lock()
+#: What torch computed with before the first block of any thread, once for each that has begun and
+#: not ended: a thread that is new takes over whatever another has set last.
+_USUAL: list[int] = []
+
+
 @contextmanager
 def cpu_threads(count: int) -> Iterator[None]:
-    """Let torch compute with ``count`` CPU threads inside the block; 0 leaves its own choice."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    """Let torch compute with ``count`` CPU threads inside the block; 0 leaves its own choice.
+
+    Threads that are in such blocks at the same time do not disturb each other's numbers.
+    """
+    n_here = _BLOCKS.n_here
+    with _LOCK:
+        _USUAL.append(_USUAL[0] if _USUAL else torch.get_num_threads())
+        before = torch.get_num_threads() if n_here else _USUAL[0]
+        torch.set_num_threads(count or before)
+    _BLOCKS.n_here = n_here + 1
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _BLOCKS.n_here = n_here
+        with _LOCK:
+            torch.set_num_threads(before)
+            _USUAL.pop()
