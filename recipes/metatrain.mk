@@ -9,10 +9,11 @@
 #   OUT=trained                where all of it goes
 #   PRESET=swift               or paper
 #   PERCEPTUAL=                NAME=PATH of perceptual networks, several with spaces between
-#   SIDE=128                   of the pictures; 256 takes four times as long
+#   SIDE=                      of the pictures; 128 for swift, 256 for paper
 #   PLAIN_STEPS=4000           steps without the discriminator
 #   FULL_STEPS=8000            steps against it
-#   OPTIONS="--batch-size 8 --lr 3e-4"   more options of `thvideo metatrain`
+#   OPTIONS=                   more options of `thvideo metatrain`; for swift they come after
+#                              "--batch-size 8 --lr 3e-4"
 #   USE="research only"        what the card says of the weights' use
 #   THVIDEO=thvideo            the program to call
 #   TRAIN=$(THVIDEO)           the one that trains: "torchrun --nproc-per-node 2 -m thvideo"
@@ -22,10 +23,11 @@ NAME ?= swift
 OUT ?= trained
 PRESET ?= swift
 PERCEPTUAL ?=
-SIDE ?= 128
+IS_SWIFT := $(filter swift,$(PRESET))
+SIDE ?= $(if $(IS_SWIFT),128,256)
 PLAIN_STEPS ?= 4000
 FULL_STEPS ?= 8000
-OPTIONS ?= --batch-size 8 --lr 3e-4
+OPTIONS ?=
 USE ?= not stated
 THVIDEO ?= thvideo
 TRAIN ?= $(THVIDEO)
@@ -34,7 +36,8 @@ $(if $(strip $(VIDEOS)),,$(error VIDEOS is empty: give VIDEOS=folder))
 
 DATASET := $(OUT)/dataset
 WEIGHTS := $(OUT)/$(NAME).safetensors
-train = $(TRAIN) metatrain --output $1 $(OPTIONS) --steps $2 \
+own = $(if $(IS_SWIFT),--batch-size 8 --lr 3e-4)
+train = $(TRAIN) metatrain --output $1 $(own) $(OPTIONS) --steps $2 \
   $$(test -f $1/last/state.json || test -f $1/last.old/state.json && echo --resume || echo $3)
 fresh = --data $(DATASET) --preset $(PRESET) --size $(SIDE) $(foreach p,$(PERCEPTUAL),--perceptual $p)
 
@@ -49,6 +52,8 @@ $(OUT)/plain.done: $(DATASET)/clips.tsv
 	$(call train,$(OUT)/plain,$(PLAIN_STEPS),$(fresh) --adversarial-from $(PLAIN_STEPS))
 	touch $@
 
+# It begins with the best of OUT/plain. Its own best by validation would be the blurriest: what
+# the discriminator sharpens costs a little of every distance, so its last is what is exported.
 $(OUT)/full.done: $(OUT)/plain.done
 	$(call train,$(OUT)/full,$(FULL_STEPS),$(fresh) --adversarial-from 0 --init $(OUT)/plain)
 	touch $@

@@ -86,6 +86,14 @@ def test_a_batch_is_drawn_as_its_members_are():
     np.testing.assert_array_equal(batch[1], draw_landmarks(points[1:], (256, 200))[0])
 
 
+def test_the_order_of_the_points_in_memory_does_not_matter():
+    faces = np.concatenate([face(), face() + 5.25])
+    by_point = faces[:, np.arange(schema.N_POINTS)]
+    assert not by_point[0, :5].flags.c_contiguous
+    drawn = draw_landmarks(by_point, (256, 256))
+    np.testing.assert_array_equal(drawn, draw_landmarks(faces, (256, 256)))
+
+
 def test_drawing_is_faster_than_any_generator():
     points = np.repeat(face(), 100, axis=0)
     started = time.perf_counter()

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -75,7 +76,9 @@ def test_faces_are_detected_on_key_frames_only_and_looked_at_once_elsewhere():
     assert tracker.n_placed <= 121 * (1 + 2 / 6) + 8
 
 
-def test_frames_are_not_held_beyond_the_windows_they_belong_to():
+@pytest.mark.parametrize(("n_threads", "n_most"), [(0, 13), (1, 13 + 12)])
+def test_frames_are_not_held_beyond_the_windows_they_belong_to(n_threads, n_most):
+    """With a thread, for one window more."""
     pulled = 0
 
     def stream() -> Iterator[np.ndarray]:
@@ -85,9 +88,10 @@ def test_frames_are_not_held_beyond_the_windows_they_belong_to():
             yield frame[None]
 
     n_results = 0
-    for part in follow(stream(), SquareTracker(), FaceChoice(), ()):
-        n_results += len(part.found)
-        assert pulled - n_results <= 13
+    with ThreadPoolExecutor(1) if n_threads else nullcontext() as pool:
+        for part in follow(stream(), SquareTracker(), FaceChoice(), (), pool=pool):
+            n_results += len(part.found)
+            assert pulled - n_results <= n_most
     assert n_results == 60
 
 
@@ -123,23 +127,6 @@ def test_frames_are_looked_at_while_the_next_key_frames_are_searched():
         # The second window has fewer frames: nothing is searched while it is looked at.
         followed = follow_all(walk(20), Meeting(), pool=pool)
     assert followed.found.all()
-
-
-def test_with_a_thread_frames_are_held_for_one_window_more():
-    pulled = 0
-
-    def stream() -> Iterator[np.ndarray]:
-        nonlocal pulled
-        for frame in walk(60):
-            pulled += 1
-            yield frame[None]
-
-    n_results = 0
-    with ThreadPoolExecutor(1) as pool:
-        for part in follow(stream(), SquareTracker(), FaceChoice(), (), pool=pool):
-            n_results += len(part.found)
-            assert pulled - n_results <= 13 + 12
-    assert n_results == 60
 
 
 def test_frames_without_a_face_are_reported_and_the_face_is_found_again():

@@ -344,7 +344,7 @@ def test_a_first_call_that_made_nothing_binds_no_later_one(one_video: Path, tmp_
 
 def test_a_dataset_of_one_person_says_that_nobody_is_left(one_video: Path, tmp_path: Path) -> None:
     notices = [e.text for e in made(one_video, tmp_path / "set") if isinstance(e, Notice)]
-    assert "all clips are of one person" in notices[-1]
+    assert "all videos are of one person" in notices[-1]
 
 
 def test_a_folder_of_other_things_is_not_written_to(one_video: Path, tmp_path: Path) -> None:

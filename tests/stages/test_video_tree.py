@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from thvideo.errors import InputError
-from thvideo.stages.video_tree import Identities, walk_videos
+from thvideo.imaging.picture import FORMATS
+from thvideo.stages.video_tree import PICTURE_SUFFIXES, Identities, walk_videos
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -18,6 +20,13 @@ def touch(root: Path, *names: str) -> Path:
 def test_videos_come_sorted_and_nothing_else_comes(tmp_path: Path) -> None:
     touch(tmp_path, "b/2.MP4", "b/1.mkv", "a.mov", "b/._1.mkv", ".trash/x.mp4", "b/list.txt")
     assert list(walk_videos(tmp_path)) == ["a.mov", "b/1.mkv", "b/2.MP4"]
+
+
+def test_pictures_are_known_by_the_names_that_their_formats_have() -> None:
+    kinds = {kind for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    assert kinds == set(FORMATS)
+    named = {Image.registered_extensions()[suffix] for suffix in PICTURE_SUFFIXES}
+    assert named == set(FORMATS)
 
 
 def test_the_dataset_is_left_out(tmp_path: Path) -> None:

@@ -105,6 +105,24 @@ def test_of_two_people_one_is_for_validation(tmp_path: Path) -> None:
     assert people_for_val(tmp_path / "one", ["anna"], 0.01) == set()
 
 
+def test_pictures_are_for_training_whoever_they_show(tmp_path: Path) -> None:
+    painted = [f"{number}.png" for number in range(40)]
+    for name in painted:
+        (one,) = record(name, name, 1).clips
+        write_record(tmp_path, replace(record(name, name), clips=(replace(one, n_frames=1),)))
+    # A picture of someone who is for validation stays with that person.
+    (of_bert,) = record("bert/a.png", "bert", 1).clips
+    write_record(
+        tmp_path, replace(record("bert/a.png", "bert"), clips=(replace(of_bert, n_frames=1),))
+    )
+    for seed in range(10):
+        val = people_for_val(tmp_path, ["anna", "bert"], 0.5, seed)
+        assert val in ({"anna"}, {"bert"})
+        counts = write_tables(tmp_path, 0.5, seed)
+        assert counts.people["train"] == {*painted, "anna", "bert"} - val
+        assert counts.n_clips["val"] == (2 if val == {"bert"} else 1)
+
+
 def test_names_keep_folders_small() -> None:
     names = [clip_name(video_key(f"id/{number}.mp4"), 0) for number in range(2000)]
     folders, files = zip(*(name.split("/") for name in names), strict=True)

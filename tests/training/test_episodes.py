@@ -13,9 +13,10 @@ from tests.training.drawn_faces import N_FRAMES, SIZE_PX, drawn_face, drawn_poin
 from thvideo.errors import InputError
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_landmarks
-from thvideo.training.batch import region_of
+from thvideo.training.batch import Episode, as_signed, region_of, stack
 from thvideo.training.batch_loader import batches_from
 from thvideo.training.change import PLAIN, Change, EpisodeOptions
+from thvideo.training.clip_source import Cut
 from thvideo.training.dataset import COLUMNS, inset_slices
 from thvideo.training.episodes import Episodes, drawn_frames, nearest_source
 
@@ -100,6 +101,20 @@ def test_points_move_with_the_pixels_under_them(disk_px: int) -> None:
         np.testing.assert_allclose(moved[30], centre, atol=0.12)
 
 
+def test_large_frames_are_shrunk_without_skipping_pixels(tmp_path: Path) -> None:
+    """A pattern finer than what is trained on becomes grey, not a coarser pattern."""
+    frames = np.zeros((2, 8 * SIZE_PX, 8 * SIZE_PX, 3), np.uint8)
+    frames[:, ::2] = 255
+    points = np.stack([drawn_points(0, 0, frame) * 8 for frame in range(2)]).astype(np.float32)
+    mask = np.full(frames.shape[1:3], 255, np.uint8)
+    made = Episodes.__new__(Episodes)
+    made.size_px = SIZE_PX
+    episode = made._changed(np.random.default_rng(0), Cut(frames, points, mask), 0, PLAIN)
+    assert episode.pictures.shape[1:3] == (SIZE_PX, SIZE_PX)
+    assert np.ptp(episode.pictures.astype(int)) <= 2
+    np.testing.assert_allclose(episode.points, (points + 0.5) / 8 - 0.5, atol=1e-3)
+
+
 def test_all_frames_of_an_episode_change_alike(drawn: Path) -> None:
     options = EpisodeOptions(fixed_shots=3, noise=0.0, flip=0.5, colour=1.0)
     batch = episodes(drawn, options).batch(2, range(4))
@@ -141,6 +156,24 @@ def test_the_source_nearest_in_pose_and_mouth_is_warped() -> None:
     wanted = np.linalg.norm(faces[7, 62] - faces[7, 66])
     chosen = nearest_source(others, faces[7])
     assert abs(mouth[chosen] - wanted) <= np.sort(np.abs(mouth - wanted))[2]
+
+
+def test_what_stays_still_is_the_first_source_whichever_is_warped() -> None:
+    at = [
+        drawn_points(person, 0, 0) + np.array([dx, 0]) for person, dx in ((0, 0), (1, -6), (2, 8))
+    ]
+    points = np.stack(at).astype(np.float32)
+    pictures = np.stack([drawn_face(person, face) for person, face in enumerate(points)])
+    mask = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    episode = Episode(pictures, points, points[0], mask, chosen=1, video=0)
+    shown = stack([episode], SIZE_PX, with_drafts=False).shown()
+    first, chosen = (as_signed(torch.from_numpy(one)[None].movedim(3, 1)) for one in pictures[1:])
+    assert torch.equal(shown.still, first)
+    assert torch.equal(shown.draft, chosen)
+    # The head that was there is the first source's, which lies to the left.
+    columns = shown.still_head[0, 0].sum(dim=0)
+    middle = float((columns * torch.arange(SIZE_PX)).sum() / columns.sum())
+    assert middle == pytest.approx(points[1, :68, 0].mean(), abs=3)
 
 
 def test_the_region_is_mouth_and_eyes(drawn: Path) -> None:
@@ -206,6 +239,15 @@ def test_a_picture_is_drawn_from_itself_moved(with_picture: Path) -> None:
         assert torch.equal(batch.target[index], truth)
         np.testing.assert_allclose(batch.points[index], points, atol=1 / 16)
         assert not batch.mask[index, 0, :, 60:].any()
+        # The face counts, from chin to above the brows; what geometry moved around it does not.
+        left, top = points[:68].min(axis=0)
+        right, bottom = points[:68].max(axis=0)
+        rows, columns = (np.flatnonzero(batch.mask[index, 0].numpy().any(axis=a)) for a in (1, 0))
+        assert top - 6 < rows[0] < top
+        assert bottom < rows[-1] < bottom + 6
+        assert left - 6 < columns[0] < left
+        assert right < columns[-1] < right + 6
+        assert batch.mask[index, 0, int(points[30, 1]), int(points[30, 0])] == 255
     # No two sources are alike, none is the target, and a draft leads back to the target.
     pictures = [source for sources in batch.sources for source in sources]
     assert len({source.numpy().tobytes() for source in [truth, *pictures]}) == 7

@@ -42,11 +42,13 @@ def command(*arguments: object) -> list[str]:
 def test_a_dry_run_on_a_bare_machine_prints_every_option_and_cost(
     drawn: Path, tmp_path: Path, bare: dict[str, str]
 ) -> None:
-    call = command("--data", drawn, "--dry-run", "--sizes", "64:5,96", "--lr", 1e-3)
+    call = command("--data", drawn, "--dry-run", "--sizes", "64:5,96", "--lr", 1e-3,
+                   "--picture-share", 0.25)  # fmt: skip
     done = subprocess.run(call, env=bare, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     said = {line.split()[0]: line for line in done.stdout.splitlines() if line}
     assert said["lr"].endswith("0.001")
+    assert said["episodes.picture_share"].endswith("0.25")
     assert said["batch_size"].endswith("16")
     assert "[[64, 5], [96, 0]]" in said["sizes"]
     assert "8 clips of 4 people" in said["data.train"]
@@ -98,6 +100,7 @@ def test_a_stopped_run_is_saved_and_goes_on_with_its_options(
         (["--data", "{drawn}", "--dry-run", "--time", "25"], "--time 25 is no time"),
         (["--data", "{drawn}", "--dry-run", "--size", "100"], "pictures of 100 pixels"),
         (["--data", "{drawn}", "--dry-run", "--accumulate", "3"], "cannot be shared"),
+        (["--data", "{drawn}", "--dry-run", "--picture-share", "2"], "share of pictures"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -72,6 +72,28 @@ def test_a_deformed_picture_shows_its_face_where_its_points_say() -> None:
             assert np.abs(centre).max() < 1.5
 
 
+def test_what_a_generator_leaves_still_stays_as_it_was() -> None:
+    grains = np.random.default_rng(0).integers(0, 255, (48, 48, 3)).astype(np.uint8)
+    side = 2 * SIZE_PX
+    large = cv2.resize(grains, (side, side), interpolation=cv2.INTER_LINEAR)[None]
+    shots = Shots(large, (FACE[None] + 0.5) * 2 - 0.5, np.float32([[0, 0, side, side]]))
+
+    def still_on_the_left(batch: Batch) -> Drawn:
+        drawn = draft_alone(batch)
+        stays = torch.zeros_like(drawn.stays)
+        stays[..., :4] = 1
+        # The nodes are half a cell inside, as cells of a picture are.
+        full = torch.nn.functional.interpolate(stays, (SIZE_PX, SIZE_PX), mode="bilinear")
+        warped = torch.lerp(drawn.warped, batch.still(), full)
+        return drawn._replace(image=warped, warped=warped, stays=stays)
+
+    ((made,),) = deformed(shots, SIZE_PX, 1, np.random.default_rng(1), still_on_the_left)
+    was = shots.resized(SIZE_PX).crops[0].astype(int)
+    away = np.abs(made.crop.astype(int) - was).mean(axis=(0, 2))
+    assert away[: SIZE_PX // 3].max() <= 1
+    assert away[SIZE_PX // 2 : -SIZE_PX // 4].mean() > 5
+
+
 def test_large_pictures_stay_sharp_when_they_are_deformed() -> None:
     # Grains of a pixel and a half at the size that is trained on: a warp there would blur them.
     grains = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)

@@ -39,6 +39,8 @@ _OPTIONS = (
         default=_OWN),
     Opt("perceptual", _TRAINING, "NAME=PATH of a perceptual network, or NAME@WEIGHT=PATH; repeat "
         "for more. Losses of networks without a file are left out.", kind=list[str]),
+    Opt("picture_share", _TRAINING, "Chance that an episode is of a still picture of the dataset.",
+        kind=float, default=_OWN),
     Opt("adversarial_from", _TRAINING, "First step in which the discriminator takes part.",
         kind=int, default=_OWN),
     Opt("seed", _TRAINING, "Of the first weights and of all episodes.", kind=int, default=0),

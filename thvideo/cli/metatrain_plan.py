@@ -129,6 +129,8 @@ def _changed(base: MetaOptions, typed: Mapping[str, Any]) -> MetaOptions:
     if "data" in typed:
         # The run may go on from another folder than this one.
         changes["data"] = typed["data"].expanduser().absolute()
+    if "picture_share" in typed:
+        changes["episodes"] = replace(base.episodes, picture_share=typed["picture_share"])
     if "sizes" in typed:
         changes["sizes"] = parse_sizes(typed["sizes"])
     if "losses" in typed:

@@ -59,7 +59,7 @@ def prepare_command(given: Given) -> None:
     if given.flag("json"):
         say(as_json({"event": "prepared", "dataset": job.dataset} | report))
     elif not given.flag("quiet"):
-        for line in _summary(job.dataset, report):
+        for line in _summary(job, report):
             say(one_line(line))
     if not any(split["clips"] for split in report["splits"].values()):
         raise StageError(
@@ -107,7 +107,8 @@ def _n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _summary(dataset: Path, report: dict[str, Any]) -> list[str]:
+def _summary(job: PrepareJob, report: dict[str, Any]) -> list[str]:
+    dataset, unit = job.dataset, job.unit
     lines = [str(dataset)]
     for split, part in report["splits"].items():
         people = "1 person" if part["people"] == 1 else count(part["people"], "people")
@@ -119,6 +120,6 @@ def _summary(dataset: Path, report: dict[str, Any]) -> list[str]:
         reasons = ", ".join(f"{n} {reason}" for reason, n in report["rejects"].items())
         lines.append(f"rejected: {reasons}; see {dataset / 'rejects.tsv'}")
     used, n_videos = report["videos_used"], report["videos"]
-    lines.append(f"{used} of {count(n_videos, 'videos')} gave clips")
+    lines.append(f"{used} of {count(n_videos, unit)} gave clips")
     lines.append(f"look at {dataset / 'contact_sheet.jpg'}")
     return lines

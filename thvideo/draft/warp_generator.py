@@ -303,7 +303,7 @@ def _settled(strength: F64Array) -> F64Array:
     """Smooth strengths ``[T]`` in time, nowhere above what they were."""
     if len(strength) == 1 or (strength >= 1).all():
         return strength
-    # Here alone, so that meta-training, which settles nothing, needs no SciPy.
+    # Here alone: whoever holds nothing back needs no SciPy.
     from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
     # The lowest nearby, then an average that reaches no further.

@@ -88,7 +88,8 @@ def draw_landmarks(points: NDArray[np.floating], size: tuple[int, int]) -> U8Arr
     known = np.isfinite(points).all(axis=-1)
     # Points far outside would overflow cv2's fixed-point numbers: their lines leave all the same.
     bounded = np.clip(np.where(known[..., None], points, 0), -16 * max(size), 16 * max(size))
-    fixed = np.round(bounded * 2**_SHIFT_BITS).astype(np.int32)
+    # Mirrored faces can come in another order of memory, which cv2 does not take.
+    fixed = np.round(bounded * 2**_SHIFT_BITS).astype(np.int32, order="C")
     for picture, place, is_known in zip(pictures, fixed, known, strict=True):
         for line in _LINES:
             _draw_line(picture, place[line.points], is_known[line.points], line, thickness)

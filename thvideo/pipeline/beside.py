@@ -35,7 +35,7 @@ def parts_of(steps: Sequence[Step]) -> Parts:
     rest: list[Step] = []
     for step in steps:
         needed = set(step.node.inputs.values())
-        if rest or needed & _ids(rest):
+        if rest:
             rest.append(step)
         elif step.node.is_aside and not needed - _ids(aside):
             aside.append(step)

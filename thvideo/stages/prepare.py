@@ -24,7 +24,7 @@ from thvideo.stages.prepare_options import (
     Workers,
     keep_options,
 )
-from thvideo.stages.video_tree import VIDEO_SUFFIXES, Identities, walk_videos
+from thvideo.stages.video_tree import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Identities, walk_videos
 from thvideo.workspace.durable import disk_errors_explained
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class PrepareJob:
     def walk(self) -> Iterator[str]:
         """Yield the paths of all videos, and of pictures where they are wanted."""
         return walk_videos(self.videos, self.dataset, with_pictures=self.with_pictures)
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural."""
+        return "files" if self.with_pictures else "videos"
 
 
 @dataclass
@@ -141,21 +146,23 @@ def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
         n_videos += 1
         n_loose += "/" not in video
     if n_videos == 0:
-        kinds = " ".join(sorted(VIDEO_SUFFIXES))
-        if not job.with_pictures:
+        wanted, kinds = "video", " ".join(sorted(VIDEO_SUFFIXES))
+        if job.with_pictures:
+            wanted, kinds = "video and no picture", f"{kinds} {' '.join(sorted(PICTURE_SUFFIXES))}"
+        else:
             kinds += "; still pictures with --pictures"
         raise InputError(
-            f"there is no video in {job.videos}", hint=f"these are looked for: {kinds}"
+            f"there is no {wanted} in {job.videos}", hint=f"these are looked for: {kinds}"
         )
     if n_loose and job.table.identity_from is None:
         yield Notice(
-            f"{n_loose} of {n_videos} videos lie in no person's folder: each counts as a person "
-            "of its own; --identity-from TABLE says who they are"
+            f"{n_loose} of {n_videos} {job.unit} lie in no person's folder: each counts as a "
+            "person of its own; --identity-from TABLE says who they are"
         )
     is_begun = next(record_paths(job.dataset), None) is not None
     keep_options(job.dataset / _OPTIONS, job.options, is_begun=is_begun)
     walk = _Walk()
-    yield Progress(0, n_videos, "videos")
+    yield Progress(0, n_videos, job.unit)
     begin = functools.partial(_begin, job)
     for task, result in in_processes(begin, _tasks(job, identities, walk), job.workers.n):
         if isinstance(result, Died):
@@ -163,8 +170,8 @@ def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
             _write_fault(job, task, detail)
             yield Notice(f"{task.video}: {detail}; it is tried again next time")
         walk.n_done += 1
-        yield Progress(walk.n_done, n_videos, "videos")
-    yield Progress(walk.n_done, n_videos, "videos")
+        yield Progress(walk.n_done, n_videos, job.unit)
+    yield Progress(walk.n_done, n_videos, job.unit)
     if walk.is_changed or not _is_finished(job):
         yield from _finish(job)
 
@@ -244,11 +251,11 @@ def _finish(job: PrepareJob) -> Iterator[StageEvent]:
     counts = write_tables(job.dataset, job.table.val_share, job.table.split_seed)
     write_sheet(job.dataset)
     write_report(job.dataset / REPORT, _facts(job) | counts.to_json())
-    empty = [split for split in ("train", "val") if not counts.n_clips[split]]
+    empty = [split for split, people in counts.people.items() if not people & counts.moving]
     if len(empty) == 1:
-        is_alone = sum(map(len, counts.people.values())) == 1
+        is_alone = len(counts.moving) == 1
         yield Notice(
             f"nobody is left for {empty[0]}: "
-            + ("all clips are of one person" if is_alone else "--val-share says so")
+            + ("all videos are of one person" if is_alone else "--val-share says so")
             + ", and thvideo metatrain needs people in both"
         )

@@ -58,8 +58,8 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
             network.load_state_dict(parts[name])
         except RuntimeError as error:
             raise InputError(
-                f"the {name} in {weights} does not fit its own card",
-                hint="make the file again with thvideo weights export",
+                f"the {name} in {weights} is damaged or of another version of thvideo",
+                hint="use the version that made it, or train others: thvideo metatrain --help",
             ) from error
         fold_spectral_norms(network.eval()).requires_grad_(False)
         # torch's types know no memory format beside a device.

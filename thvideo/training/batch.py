@@ -92,9 +92,13 @@ class Batch:
             draft=as_signed(self.draft),
             source_map=as_signed(self.source_maps[rows, self.chosen]),
             flow=self.flow,
-            still=as_signed(self.sources[:, 0]),
+            still=self.still(),
             still_head=self.still_head.float() / 255,
         )
+
+    def still(self) -> Tensor:
+        """Return the first sources ``[B, 3, S, S]`` in -1..1: what is seen where nothing moves."""
+        return as_signed(self.sources[:, 0])
 
 
 def as_signed(pictures: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
         first = str(error).splitlines()[-1].strip()
         raise InputError(
             f"{what} does not fit the architecture ({first})",
-            hint="choose the preset and the options that the weights were made with",
+            hint="choose the preset, the options and the version that the weights were made with",
         ) from error
 
 

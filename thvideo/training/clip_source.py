@@ -69,7 +69,7 @@ class CachedClips:
 
     def __init__(self, streamed: StreamedClips, lengths: I64Array, size_px: int) -> None:
         self._cuts = [
-            _shrunk(streamed.cut(clip, range(int(length))), size_px)
+            shrunk(streamed.cut(clip, range(int(length))), size_px)
             for clip, length in enumerate(lengths)
         ]
 
@@ -84,7 +84,8 @@ def cached_bytes(lengths: I64Array, size_px: int) -> int:
     return int(lengths.sum()) * size_px * size_px * 3
 
 
-def _shrunk(cut: Cut, size_px: int) -> Cut:
+def shrunk(cut: Cut, size_px: int) -> Cut:
+    """Return frames of ``size_px`` along a side; smaller ones as they are."""
     disk_px = cut.frames.shape[1]
     if disk_px <= size_px:
         return cut

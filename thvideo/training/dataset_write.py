@@ -98,7 +98,11 @@ class Record:
 
 @dataclass
 class Counts:
-    """What a dataset holds; the parts are by split."""
+    """What a dataset holds; the parts are by split.
+
+    Attributes:
+        moving: people with a clip of more than one frame.
+    """
 
     n_videos: int = 0
     n_used_videos: int = 0
@@ -106,6 +110,7 @@ class Counts:
     n_frames: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "val": 0.0})
     people: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "val": set()})
+    moving: set[str] = field(default_factory=set)
     rejects: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
@@ -219,28 +224,34 @@ def write_tables(root: Path, val_share: float, seed: int) -> Counts:
     """Write `clips.tsv` and `rejects.tsv` from all records; the same records give the same bytes.
 
     Of two people or more, one is always left for `train` and one for `val`, unless the share is
-    0 or 1: the one whose hash is next to it.
+    0 or 1: the one whose hash is next to it. People of whom there are still pictures alone are for
+    training: nothing can be validated with them.
 
     Raises:
         InputError: a record is damaged.
         OSError: the disk refuses.
     """
-    counts = _write_tables(root, val_share * 2**64, seed)
-    train, val = counts.people["train"], counts.people["val"]
-    if not 0 < val_share < 1 or len(train | val) < 2 or (train and val):
-        return counts
-    places = sorted(place_of(identity, seed) for identity in train | val)
-    return _write_tables(root, places[0] + 1 if train else places[-1], seed)
+    moving = {
+        record.identity
+        for record in records(root)
+        if record.identity and any(clip.n_frames > 1 for clip in record.clips)
+    }
+    places = sorted(place_of(identity, seed) for identity in moving)
+    first_train = val_share * 2**64
+    if 0 < val_share < 1 and len(places) > 1:
+        first_train = min(max(first_train, places[0] + 1), places[-1])
+    return _write_tables(root, moving, first_train, seed)
 
 
-def _write_tables(root: Path, first_train: float, seed: int) -> Counts:
-    """Write the tables; people from a place on are for training."""
-    counts = Counts()
+def _write_tables(root: Path, moving: set[str], first_train: float, seed: int) -> Counts:
+    """Write the tables; people from a place on are for training, and those who never move."""
+    counts = Counts(moving=moving)
     with writing(root / TABLE) as clips, writing(root / REJECTS) as rejects:
         _write_row(clips, (*COLUMNS, *MORE_COLUMNS))
         _write_row(rejects, REJECT_COLUMNS)
         for record in records(root):
-            split = "val" if place_of(record.identity, seed) < first_train else "train"
+            is_for_val = record.identity in moving and place_of(record.identity, seed) < first_train
+            split = "val" if is_for_val else "train"
             counts.n_videos += 1
             if not record.identity:
                 counts.rejects["no identity"] += 1

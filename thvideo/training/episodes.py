@@ -28,6 +28,7 @@ from thvideo.training.clip_source import (
     Cut,
     StreamedClips,
     cached_bytes,
+    shrunk,
 )
 from thvideo.training.dataset import ClipTable
 from thvideo.training.self_pairs import moved_picture
@@ -170,6 +171,8 @@ class Episodes:
         self, rng: np.random.Generator, cut: Cut, clip: int, options: EpisodeOptions
     ) -> Episode:
         size_px, n_shots = self.size_px, len(cut.frames) - 1
+        # A change reads four pixels: of frames that are larger still, it would skip some.
+        cut = shrunk(cut, 2 * size_px)
         scale = size_px / cut.frames.shape[1]
         change = Change.draw(rng, options, size_px)
         points = change.points((cut.points + 0.5) * scale - 0.5)

@@ -10,7 +10,7 @@ import torch
 from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.models.precision import Precision
 from thvideo.models.presets import PresetName
-from thvideo.training.change import EpisodeOptions
+from thvideo.training.change import PLAIN, EpisodeOptions
 from thvideo.training.losses import LOSS_WEIGHTS, LossWeights
 
 #: More steps than any run has.
@@ -67,16 +67,7 @@ class MetaOptions:
 _PAPER = MetaOptions(
     data=Path(),
     preset="paper",
-    episodes=EpisodeOptions(
-        fixed_shots=8,
-        turn_deg=0.0,
-        zoom=(1.0, 1.0),
-        colour=0.0,
-        noise=0.0,
-        any_source=0.0,
-        with_drafts=False,
-        picture_share=0.0,
-    ),
+    episodes=replace(PLAIN, flip=EpisodeOptions.flip, fixed_shots=8, with_drafts=False),
     losses=LOSS_WEIGHTS["v2"],
     d_steps=2,
 )
@@ -195,6 +186,11 @@ def check_options(options: MetaOptions, n_processes: int = 1) -> None:
             f"a batch of {options.batch_size} cannot be shared by {n_processes} process(es) in "
             f"{options.accumulate} part(s) each",
             hint=f"make --batch-size a multiple of {parts}",
+        )
+    if not 0 <= options.episodes.picture_share <= 1:
+        raise UsageError(
+            f"the share of pictures cannot be {options.episodes.picture_share}",
+            hint="give --picture-share a number from 0 to 1",
         )
     for name, rate in (("--lr", options.lr), ("--lr-d", options.lr_d)):
         if not 0 <= rate < float("inf"):

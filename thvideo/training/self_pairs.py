@@ -101,7 +101,7 @@ def moved_picture(picture: Cut, n_shots: int, rng: np.random.Generator) -> Cut:
     """Let geometry move a picture's face: sources from which the picture is to be drawn.
 
     Args:
-        picture: One frame; unknown irises are put amid their eyes.
+        picture: One frame, with all its landmarks.
         n_shots: K.
         rng: Draws the motions.
 
@@ -109,13 +109,12 @@ def moved_picture(picture: Cut, n_shots: int, rng: np.random.Generator) -> Cut:
         ``1 + K`` frames, the picture itself first. Only the face counts: around it geometry moves
         what stays still before a camera, and to draw that as it was would teach to move it.
     """
-    points = amid_eyes(picture.points)
-    geometry = WarpGenerator(picture.frames, points, torch.device("cpu"))
-    wanted = _possible(geometry, points[0], n_shots, rng)
+    geometry = WarpGenerator(picture.frames, picture.points, torch.device("cpu"))
+    wanted = _possible(geometry, picture.points[0], n_shots, rng)
     return Cut(
         np.concatenate([picture.frames, geometry.generate(wanted)]),
-        np.concatenate([points, wanted]).astype(np.float32),
-        np.minimum(picture.mask, _face_mask(points[0], len(picture.mask))),
+        np.concatenate([picture.points, wanted]).astype(np.float32),
+        np.minimum(picture.mask, _face_mask(picture.points[0], len(picture.mask))),
     )
 
 
@@ -176,7 +175,7 @@ def _of_one(
         large = geometry.draw(wanted[part]) if with_drafts else None
         if large is not None:
             batch = replace(batch, draft=_shrunk(large.frames, small.size_px), flow=large.flow)
-        pictures = _moved(large, batch.shown().still, draw(batch), small.size_px)
+        pictures = _moved(large, batch.still(), draw(batch), small.size_px)
         made += [Deformed(crop, face) for crop, face in zip(pictures, faces[part], strict=True)]
     return made
 
