@@ -79,6 +79,23 @@ def test_a_turned_face_moves_and_the_border_rests(asleep: DrawingNetworks) -> No
     assert changed[:, [0, -1]].max() <= 1
 
 
+def test_a_varnish_stays_and_changes_nothing_else(weights: Path) -> None:
+    """Teeth into yellow paint come out as yellow as into a photograph they come out white."""
+    networks, points = load_networks(weights, "swift", CPU), posed(0, 5, 10)
+    crops = (0.4 * noise() * np.array([1.3, 0.9, 0.8]) + 30).astype(np.uint8)
+    varnish = np.array([1.1, 1.0, 0.7])
+    yellow = (crops * varnish + 0.5).astype(np.uint8)
+    plain, varnished = (
+        generator_of(networks, each, posed(0)).generate(points).astype(float)
+        for each in (crops, yellow)
+    )
+    assert np.abs(plain - crops).mean() > 3
+    # Shown the varnish, these networks are 2.6 off, and 21 at most.
+    apart = np.abs(varnished - plain * varnish)
+    assert apart.mean() < 1.3
+    assert apart.max() < 10
+
+
 def test_drafts_are_exact_whatever_the_networks_arithmetic(asleep: DrawingNetworks) -> None:
     crops, points = noise(), posed(0).astype(np.float32)
     adain = feed_forward(asleep, embed_crops(asleep, crops, points))

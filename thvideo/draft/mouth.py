@@ -66,8 +66,7 @@ def mouth_colours(image: F32Array, source: Tensor) -> MouthColours:
     dark = torch.minimum(darkest, 0.45 * lips)
     # Teeth are the picture's own light, less coloured than its skin, and no lamp: in the shade of
     # the lips they are about as bright as the skin is on the whole.
-    places = _between(source[[1, 15]], source[[28, 33]])[None]
-    cheeks = sample(image, *places.unbind(dim=-1))[0].flatten(1)
+    cheeks = sample(image, *cheek_places(source)[None].unbind(dim=-1))[0].flatten(1)
     light = cheeks.mean(dim=0)
     brightest = cheeks[:, light >= torch.quantile(light, 0.9)].mean(dim=1)
     white = 0.2 * brightest.mean() + 0.8 * brightest
@@ -84,8 +83,9 @@ _TOOTH_EDGES = (0.0, 0.33, 0.56, 0.74, 0.87)
 TEETH_BELOW_LIP = 0.034
 
 
-def _between(ends: Tensor, rows: Tensor) -> Tensor:
-    """Return a grid of points ``[32, 32, 2]`` from side to side at the height of two rows."""
+def cheek_places(landmarks: Tensor) -> Tensor:
+    """Return a grid of points ``[32, 32, 2]`` over cheeks and nose of a face ``[70, 2]``."""
+    ends, rows = landmarks[[1, 15]], landmarks[[28, 33]]
     x = torch.linspace(0.2, 0.8, 32, device=ends.device)
     y = torch.linspace(0, 1, 32, device=ends.device)
     across = ends[0] + x[:, None] * (ends[1] - ends[0])  # [32, 2]

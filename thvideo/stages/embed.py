@@ -37,7 +37,7 @@ class Embed:
     """
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     generator: GeneratorName = "swift"
     size_px: int = 512
     shots: int = 8

@@ -7,6 +7,7 @@ it is the processor's work, on bytes: what comes from the device is small.
 
 import cv2
 import numpy as np
+import torch
 
 from thvideo.imaging.lookup import four_channels, look_up, three_channels
 from thvideo.imaging.warp import upsample_flow
@@ -29,13 +30,14 @@ def resized(picture: U8Array, side_px: int) -> U8Array:
     return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=smooth), np.uint8)
 
 
-def in_full(drafts: U8Array, still: U8Array, drawn: Drawn) -> U8Array:
+def in_full(drafts: U8Array, still: U8Array, drawn: Drawn, cast: F32Array) -> U8Array:
     """Bring drawn frames to the drafts' size.
 
     Args:
         drafts: ``[B, S, S, 3]``.
         still: ``[S, S, 3]`` the first source crop.
-        drawn: The same frames as the networks drew them, ``[B, 3, s, s]``.
+        drawn: The same frames as the networks drew them, ``[B, 3, s, s]``, without their cast.
+        cast: ``[3]`` what the networks' pictures were multiplied by.
 
     Returns:
         ``[B, S, S, 3]``.
@@ -45,6 +47,7 @@ def in_full(drafts: U8Array, still: U8Array, drawn: Drawn) -> U8Array:
     coarse = (drawn.flow.float().cpu() + 1) * ((size_px - 1) / 2)
     places = upsample_flow(coarse, size_px).permute(0, 3, 1, 2).numpy()  # [B, 2, S, S]
     corrections = (drawn.image.float() - drawn.warped.float()).permute(0, 2, 3, 1).cpu()
+    corrections = corrections / torch.from_numpy(cast)
     stays = drawn.stays[:, 0].float().cpu().numpy()
     frames = np.empty_like(drafts)
     for index, draft in enumerate(drafts):

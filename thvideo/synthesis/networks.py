@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thvideo.draft.cast import cast_of, without_cast
 from thvideo.errors import InputError
 from thvideo.landmarks.draw import DRAW_STYLE, draw_heads, draw_landmarks
 from thvideo.models.embedder import Embedder
@@ -112,6 +113,9 @@ def embed_crops(networks: DrawingNetworks, crops: U8Array, landmarks: F32Array) 
     sizes = check_shape(crops, "K S S 3")
     check_shape(landmarks, "K 70 2", K=sizes["K"])
     side = networks.size_px
+    if isinstance(networks.generator, SwiftGenerator):
+        seen = zip(crops, landmarks, strict=True)
+        crops = np.stack([without_cast(crop, cast_of(crop, points)) for crop, points in seen])
     total = torch.zeros(0)
     with torch.inference_mode():
         for start in range(0, sizes["K"], _BATCH):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thvideo.draft.cast import cast_of, without_cast
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
@@ -78,7 +79,8 @@ class NeuralGenerator:
         ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
         self._still_head = landmark_heads(self._points[:1], self.size_px, self._side, self.device)
-        self._still = signed(resized(source.crops[0], self._side)[None], self.device)
+        self._cast = cast_of(source.crops[0], self._points[0])
+        self._still = self._seen(resized(source.crops[0], self._side)[None])
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -130,7 +132,7 @@ class NeuralGenerator:
             if isinstance(generator, SwiftGenerator):
                 drafts, flow = self._draft(points, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
-                shown = Shown(target_map, signed(small, self.device), source_map, flow, *resting)
+                shown = Shown(target_map, self._seen(small), source_map, flow, *resting)
             else:
                 nothing = target_map.new_zeros(len(points), 2, 2, 2)
                 shown = Shown(target_map, target_map, source_map, nothing, *resting)
@@ -138,11 +140,15 @@ class NeuralGenerator:
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)
             if isinstance(generator, SwiftGenerator):
-                return in_full(drafts, self._crops[0], drawn)
+                return in_full(drafts, self._crops[0], drawn, self._cast)
             frames = small_pictures(drawn.image.float(), self.size_px)
             rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
+
+    def _seen(self, pictures: U8Array) -> Tensor:
+        """Turn small pictures ``[B, s, s, 3]`` into what the swift networks see."""
+        return signed(without_cast(pictures, self._cast), self.device)
 
     def _draft(self, points: F64Array, chosen: I64Array) -> tuple[U8Array, Tensor]:
         """Move the chosen source crops by geometry: ``[B, S, S, 3]``, and the flow."""

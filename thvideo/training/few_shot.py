@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thvideo.draft.cast import cast_of, without_cast
 from thvideo.landmarks.draw import draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.perceptual import PerceptualNet
@@ -207,6 +208,11 @@ class FineTuning:
     ) -> None:
         for network in networks:
             network.to(device)
+        self._with_drafts = isinstance(networks.generator, SwiftGenerator)
+        if self._with_drafts:
+            # As the generator will be shown the person.
+            cast = cast_of(shots.crops[0], shots.landmarks[0])
+            shots = replace(shots, crops=without_cast(shots.crops, cast))
         small = shots.resized(options.size_px)
         if embedding is None:
             embedding = embedding_of(networks.embedder, small, device)
@@ -218,7 +224,6 @@ class FineTuning:
         # The first shot is the best one; the last ones are kept.
         kept, used = small.part(n_used), small.part(0, n_used)
         n_held, n_made = -(-options.n_held_out // n_used), -(-options.n_deformed // n_used)
-        self._with_drafts = isinstance(networks.generator, SwiftGenerator)
         changes = replace(options.pairs, with_drafts=self._with_drafts)
         made = self._deformed(shots.part(0, n_used), n_held + n_made)
         self.pairs = Pairs(used, [of[n_held:] for of in made], changes, options.seed)
