@@ -2,10 +2,12 @@
 
 The networks look at pictures of the side that their weights were trained on. A whole frame is a
 crop as large as what the paper preset's generator draws, from landmarks to pixels: the draft, the
-networks, and what they drew brought to the crop's size.
+networks, and what they drew brought to the crop's size. As reenact does, every thread draws frames
+of its own.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angl
 from thvideo.models.cost import preset_costs
 from thvideo.models.precision import Precision, multiplies_bf16
 from thvideo.models.presets import options_from_card
+from thvideo.stages.reenact import BATCH_FRAMES, drawing_threads
+from thvideo.synthesis.device import cpu_thread_count, cpu_threads
 from thvideo.synthesis.networks import DrawingNetworks, embed_crops, load_networks
 from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
 from thvideo.weights.cards import read_card, shipped_weight
@@ -26,8 +30,6 @@ CROP_PX = 256
 #: The name of whole frames, before their arithmetic and their number.
 WHOLE_FRAMES = f"shipped swift, whole frames of {CROP_PX} px"
 
-#: Frames at once: alone, and as many as reenact gives to a core.
-BATCHES = (1, 8)
 
 #: Heads turn by as much to either side.
 _TURN_DEG = 10.0
@@ -43,18 +45,33 @@ def shipped_calls(device: torch.device) -> list[Call]:
     calls = []
     for precision in PRECISIONS:
         is_emulated = precision == "bf16" and not multiplies_bf16(device)
-        for n_frames in BATCHES:
+        for n_frames in (1, BATCH_FRAMES[device.type]):
             alone = run_of(networks, "generator", n_frames, side)
             runs = {
                 f"shipped swift, networks at {side} px": called(alone, precision, device),
                 # The generator chooses its arithmetic itself, for its networks alone.
                 WHOLE_FRAMES: called(_whole_frames(networks, precision, n_frames), "fp32", device),
             }
+            n_threads = 1 if n_frames == 1 else drawing_threads(device.type)
             for what, run in runs.items():
                 name = f"{what}, {precision}, {n_frames} at once"
                 quantity = Quantity("models", name, "frame", gflop, precision, is_emulated)
-                calls.append(Call(quantity, run, n_frames))
+                calls.append(Call(quantity, _side_by_side(run, n_threads), n_threads * n_frames))
     return calls
+
+
+def _side_by_side(run: Callable[[], None], n_threads: int) -> Callable[[], None]:
+    """Return a call that runs in so many threads at once, which share torch's among them."""
+    if n_threads == 1:
+        return run
+
+    def call() -> None:
+        with cpu_threads(cpu_thread_count() // n_threads):
+            for done in [pool.submit(run) for _ in range(n_threads)]:
+                done.result()
+
+    pool = ThreadPoolExecutor(n_threads)
+    return call
 
 
 def _whole_frames(

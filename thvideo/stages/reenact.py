@@ -69,7 +69,7 @@ class Reenact:
         """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``, and give them."""
         from thvideo.landmarks.adapt import AdaptSettings, adapt
         from thvideo.landmarks.tracked import load_tracked
-        from thvideo.synthesis.device import choose_device, cpu_thread_count, cpu_threads
+        from thvideo.synthesis.device import choose_device, cpu_threads
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.write import write_crop_chunk
 
@@ -95,8 +95,7 @@ class Reenact:
             with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
                 np.savez(file, points=points, sources=sources)
             wanted = Wanted(points, sources)
-            # Frames side by side use every core; the steps of one frame, split, would wait often.
-            n_threads = min(cpu_thread_count(), _MOST_THREADS) if device.type == "cpu" else 1
+            n_threads = drawing_threads(device.type)
             batch_size = job.resources.batch_size or n_threads * BATCH_FRAMES[device.type]
 
             if job.gives is not None:
@@ -166,6 +165,16 @@ class Wanted(NamedTuple):
         n_parts = min(n_parts, len(self.points))
         parts = np.array_split(np.arange(len(self.points)), n_parts)
         return [self.part(slice(part[0], part[-1] + 1)) for part in parts]
+
+
+def drawing_threads(device: str) -> int:
+    """Return how many threads draw a batch each on a kind of device, such as "cpu".
+
+    Frames side by side use every core; the steps of one frame, split, would wait often.
+    """
+    from thvideo.synthesis.device import cpu_thread_count
+
+    return min(cpu_thread_count(), _MOST_THREADS) if device == "cpu" else 1
 
 
 def _drawn(
