@@ -136,6 +136,8 @@ def joined(device: torch.device) -> Iterator[Processes]:
     try:
         local_size = int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
         yield Processes(dist.get_rank(), size, local_size, device)
+        # Whoever leaves while another still writes is now and then ended by gloo's own threads.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
