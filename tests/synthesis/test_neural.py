@@ -12,7 +12,7 @@ from tests.training.drawn_faces import SIZE_PX as SIDE_PX
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
 from thvideo.draft.folds import FOLDED_SHARE
 from thvideo.errors import InputError
-from thvideo.landmarks.draw import DRAW_STYLE, draw_heads
+from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
 from thvideo.models.presets import build_networks
 from thvideo.shapes import F64Array, U8Array
@@ -149,11 +149,11 @@ def test_the_source_that_is_asked_for_is_drawn(asleep: DrawingNetworks) -> None:
 def test_where_nothing_moves_the_first_source_itself_is_seen(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "still.safetensors", SMALL_SWIFT, spread=0.5, stays=9.0)
     crops, points = noise(2), posed(0, 20)
-    drawn = generator_of(load_networks(path, "swift", CPU), crops, points).generate(
-        points, np.array([0, 1])
-    )
+    generator = generator_of(load_networks(path, "swift", CPU), crops, points)
+    drawn = generator.generate(points, np.array([0, 1]))
     # Where its own head is, that is replaced by the draft, with what is added to it.
-    head = cv2.dilate(draw_heads(points[:1], len(crops[0]))[0], np.ones((25, 25), np.uint8))
+    head = cv2.resize(generator._still_head[0, 0].numpy(), crops.shape[1:3])
+    head = np.round(255 * cv2.dilate(head, np.ones((25, 25), np.uint8)))
     assert 0.1 < (head == 0).mean() < 0.9
     assert np.array_equal(drawn[:, head == 0], crops[[0, 0]][:, head == 0])
     assert np.abs(drawn[:, head == 255].astype(int) - crops[0][head == 255]).mean() > 2

@@ -32,7 +32,7 @@ _HEAD = np.array(
 )
 
 #: How much larger than these points and the jaw a head is taken to be: hair stands off.
-_HEAD_ROOM = 1.2
+HEAD_ROOM = 1.2
 
 #: Border points along each side.
 _PER_SIDE = 7
@@ -75,7 +75,7 @@ def head_outline(points: F64Array | F32Array) -> F64Array:
     face, pose = single_shape(amid_eyes(points[None])[0])
     around = np.concatenate([project(head_points(face), pose)[0], points[:27]])
     centre = around.mean(axis=0)
-    grown = (centre + _HEAD_ROOM * (around - centre)).astype(np.float32)
+    grown = (centre + HEAD_ROOM * (around - centre)).astype(np.float32)
     outline: F64Array = cv2.convexHull(grown)[:, 0].astype(np.float64)
     return outline
 

@@ -61,8 +61,13 @@ def draw_heads(points: NDArray[np.floating], size_px: int) -> U8Array:
     for head, face in zip(heads, points, strict=True):
         corners = np.round(head_outline(face) * (1 << _SHIFT_BITS)).astype(np.int32)
         cv2.fillConvexPoly(head, corners, 255, cv2.LINE_AA, _SHIFT_BITS)
-        head[...] = cv2.GaussianBlur(head, (0, 0), _HEAD_EDGE * size_px)
+        head[...] = soft_edged(head)
     return heads
+
+
+def soft_edged(head: U8Array) -> U8Array:
+    """Blur the edge of a head that is drawn ``[S, S]``."""
+    return np.asarray(cv2.GaussianBlur(head, (0, 0), _HEAD_EDGE * len(head)), np.uint8)
 
 
 def draw_landmarks(points: NDArray[np.floating], size: tuple[int, int]) -> U8Array:

@@ -52,7 +52,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
     generator: GeneratorName = "swift"
     motion: Motion = "relative"
     pose: float = 1.0

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thvideo.draft.cast import cast_of, without_cast
 from thvideo.errors import InputError
-from thvideo.landmarks.draw import DRAW_STYLE, draw_heads, draw_landmarks
+from thvideo.landmarks.draw import DRAW_STYLE, draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
 from thvideo.models.presets import build_networks, options_from_card
@@ -147,16 +147,11 @@ def landmark_images(
     points: F32Array | F64Array, size_px: int, side_px: int, device: torch.device
 ) -> Tensor:
     """Draw landmarks of crops of ``size_px`` as images ``[B, 3, side, side]`` in -1..1."""
-    return signed(draw_landmarks(_scaled(points, size_px, side_px), (side_px, side_px)), device)
+    return signed(
+        draw_landmarks(resized_points(points, size_px, side_px), (side_px, side_px)), device
+    )
 
 
-def landmark_heads(
-    points: F32Array | F64Array, size_px: int, side_px: int, device: torch.device
-) -> Tensor:
-    """Draw where heads are in crops of ``size_px``, ``[B, 1, side, side]`` in 0..1."""
-    heads = draw_heads(_scaled(points, size_px, side_px), side_px)
-    return torch.from_numpy(heads)[:, None].to(device).float() / 255
-
-
-def _scaled(points: F32Array | F64Array, size_px: int, side_px: int) -> F64Array:
+def resized_points(points: F32Array | F64Array, size_px: int, side_px: int) -> F64Array:
+    """Bring points ``[..., 2]`` of crops of ``size_px`` to those of ``side_px``."""
     return (np.asarray(points, np.float64) + 0.5) * (side_px / size_px) - 0.5

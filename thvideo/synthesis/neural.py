@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from thvideo.draft.cast import cast_of, without_cast
+from thvideo.draft.head import draw_head
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
@@ -23,8 +24,8 @@ from thvideo.shapes import F32Array, F64Array, I64Array, U8Array, check_shape
 from thvideo.synthesis.full_size import in_full, resized
 from thvideo.synthesis.networks import (
     DrawingNetworks,
-    landmark_heads,
     landmark_images,
+    resized_points,
     signed,
     small_pictures,
 )
@@ -78,9 +79,9 @@ class NeuralGenerator:
             for crop, points in zip(drafted, self._points, strict=False)
         ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
-        self._still_head = landmark_heads(self._points[:1], self.size_px, self._side, self.device)
         self._cast = cast_of(source.crops[0], self._points[0])
-        self._still = self._seen(resized(source.crops[0], self._side)[None])
+        still = resized(source.crops[0], self._side)
+        self._still, self._still_head = self._seen(still[None]), self._head_in(still)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -149,6 +150,12 @@ class NeuralGenerator:
     def _seen(self, pictures: U8Array) -> Tensor:
         """Turn small pictures ``[B, s, s, 3]`` into what the swift networks see."""
         return signed(without_cast(pictures, self._cast), self.device)
+
+    def _head_in(self, still: U8Array) -> Tensor:
+        """Say where the head is in the first source, ``[1, 1, s, s]`` in 0..1."""
+        points = resized_points(self._points[0], self.size_px, self._side)
+        head = draw_head(still, points) if self._drafts else np.zeros(still.shape[:2], np.uint8)
+        return torch.from_numpy(head)[None, None].to(self.device).float() / 255
 
     def _draft(self, points: F64Array, chosen: I64Array) -> tuple[U8Array, Tensor]:
         """Move the chosen source crops by geometry: ``[B, S, S, 3]``, and the flow."""
