@@ -52,12 +52,13 @@ class CutFinder:
         """Decide whether frame ``index``, the second of ``_looks``, begins a shot."""
         before, *after = self._looks
         change = difference(before, after[0])
-        following = [difference(a, b) for a, b in pairwise(after[: _NEIGHBOURS + 1])]
-        ratio = change / max([_NOISE, *self._before, *following])
-        stays = min(difference(before, later) for later in after) > 0.6 * change
-        found = any(change > least and ratio > times for least, times in (CLEAR_CUT, FAINT_CUT))
-        if found and stays:
-            self.cuts.append(index)
+        if change > min(CLEAR_CUT[0], FAINT_CUT[0]):  # hardly ever
+            following = [difference(a, b) for a, b in pairwise(after[: _NEIGHBOURS + 1])]
+            ratio = change / max([_NOISE, *self._before, *following])
+            stays = min(difference(before, later) for later in after) > 0.6 * change
+            found = any(change > least and ratio > times for least, times in (CLEAR_CUT, FAINT_CUT))
+            if found and stays:
+                self.cuts.append(index)
         self._before.append(change)
 
 
