@@ -82,7 +82,7 @@ class _CountingTracker:
     def __init__(self) -> None:
         self.n_frames = 0
 
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+    def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
         raise AssertionError("nothing is searched for")
 
     def landmarks(self, frames: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -76,7 +76,7 @@ class SquareTracker:
     n_placed: int = 0
     blind: set[int] = field(default_factory=set)
 
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+    def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
         self.n_detected += len(frames)
         found = []
         for frame in frames:

@@ -102,6 +102,26 @@ def test_a_find_that_the_first_look_rules_out_gets_no_second_one(tracker: Bundle
     assert looks == [2, 1]
 
 
+def test_beside_a_face_that_was_there_before_nothing_else_is_looked_at(
+    tracker: BundledTracker,
+) -> None:
+    frames = np.stack([painting(), painting()[:, ::-1]])
+    everything = tracker.detect(frames)
+    looks: list[int] = []
+    hook = tracker._landmarks.register_forward_hook(
+        lambda net, given, made: looks.append(len(given[0]))
+    )
+    with hook:
+        found = tracker.detect(frames[:1], box_from_detection(everything[0][0]))
+    np.testing.assert_allclose(found[0], everything[0], atol=1e-3)
+    assert looks == [1, 1]
+    # In the mirrored picture nobody is where the face was: all that can be one is looked at.
+    nowhere = np.array([5, 5, 10, 0], np.float32)
+    for near in (nowhere, box_from_detection(everything[0][0])):
+        for faces, expected in zip(tracker.detect(frames, near), everything, strict=True):
+            np.testing.assert_allclose(faces, expected, atol=1e-3)
+
+
 def test_the_score_of_a_face_is_that_of_the_detector_and_two_looks(
     tracker: BundledTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ class PickyTracker(SquareTracker):
         super().__init__()
         self.least, self.most = least, most
 
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+    def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
         share = [boxes[:, 2:4] - boxes[:, :2] for boxes in super().detect(frames)]
         longest = max(frames.shape[1:3])
         return [
@@ -50,7 +50,7 @@ def test_a_turned_face_is_found_where_it_is():
     frame = cv2.warpAffine(upright, turn, (240, 200), flags=cv2.INTER_NEAREST)
 
     class UprightTracker(SquareTracker):
-        def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+        def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
             found = super().detect(frames)
             # A turned square's bounding box is larger than the square.
             return [boxes[(boxes[:, 2] - boxes[:, 0]) < 70] for boxes in found]

@@ -9,6 +9,7 @@ from thvideo.landmarks.continuity import (
     is_same_face,
     link,
     match,
+    may_be_next,
 )
 
 
@@ -28,6 +29,29 @@ def test_a_face_too_far_off_or_of_another_size_is_not_the_same():
     assert match(box(50), np.stack([box(95)])) is None
     assert not is_same_face(box(50), box(50, side=80))
     assert match(box(50), np.zeros((0, 4), np.float32)) is None
+
+
+def test_whoever_a_face_may_become_in_two_key_frames_may_be_next():
+    rng = np.random.default_rng(0)
+
+    def moved(start: np.ndarray) -> np.ndarray:
+        away = rng.uniform(-1, 1, 2) * start[2]
+        return np.array([*(start[:2] + away), start[2] * rng.uniform(0.5, 2), 0], np.float32)
+
+    start = box(50)
+    reached = 0
+    for middle in (moved(start) for _ in range(500)):
+        end = moved(middle)
+        in_two = is_same_face(start, middle) and is_same_face(middle, end)
+        if in_two or is_same_face(start, end, n_frames_lost=6):
+            reached += 1
+            assert may_be_next(start, end[None])[0]
+    assert reached > 50
+
+
+def test_what_is_far_off_or_of_another_size_is_not_next():
+    others = np.stack([box(60), box(50, side=10), box(50, side=200), box(150)])
+    assert may_be_next(box(50), others).tolist() == [True, False, False, False]
 
 
 def test_a_face_lost_for_longer_may_have_gone_farther():

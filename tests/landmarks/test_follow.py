@@ -113,10 +113,10 @@ def test_frames_are_looked_at_while_the_next_key_frames_are_searched():
     meeting = threading.Barrier(2)
 
     class Meeting(SquareTracker):
-        def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+        def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
             if self.n_detected > 0:
                 meeting.wait(20)
-            return super().detect(frames)
+            return super().detect(frames, near)
 
         def landmarks(self, frames: np.ndarray, boxes: np.ndarray):
             if len(frames) == 12:
@@ -211,8 +211,8 @@ def test_a_picture_of_one_frame_is_enough():
 
 def test_what_convinces_far_less_than_a_face_is_not_chosen_although_it_is_larger():
     class DoubtingTracker(SquareTracker):
-        def detect(self, frames):
-            found = super().detect(frames)
+        def detect(self, frames, near=None):
+            found = super().detect(frames, near)
             for boxes in found:
                 boxes[boxes[:, 2] - boxes[:, 0] > 50, 4] = 0.5
             return found

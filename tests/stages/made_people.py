@@ -56,7 +56,7 @@ class NotingTracker(SquareTracker):
 class DeadlyTracker(SquareTracker):
     """Ends its process at the sight of a large person."""
 
-    def detect(self, frames: np.ndarray) -> list[np.ndarray]:
+    def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
         found = super().detect(frames)
         if any(len(boxes) and boxes[0, 2] - boxes[0, 0] > 75 for boxes in found):
             os._exit(9)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thvideo.errors import DeviceError, UsageError
+from thvideo.landmarks.continuity import may_be_next
 from thvideo.landmarks.face_crop import apply_affine, crop_matrix, invert_affine, warp_crop
 from thvideo.landmarks.schema import outer_eye_distance
 from thvideo.landmarks.tracker import box_from_detection, box_from_points
@@ -71,17 +72,17 @@ class BundledTracker:
         self._detector = self._load(DetectorNet(), detector or shipped_weight(DETECTOR_WEIGHT))
         self._landmarks = self._load(LandmarkNet(), landmarks or shipped_weight(LANDMARK_WEIGHT))
 
-    def detect(self, frames: U8Array) -> list[F32Array]:
+    def detect(self, frames: U8Array, near: F32Array | None = None) -> list[F32Array]:
         """Find the faces of every frame; see `Tracker.detect`.
 
         A find counts when the landmark network takes it for a face too.
         """
         check_shape(frames, "T H W 3")
-        found = self._look(frames, DETECTION_PX)
+        found = self._look(frames, DETECTION_PX, FACE_SCORE, near)
         for size_px in SECOND_LOOKS_PX:
             missing = [index for index, boxes in enumerate(found) if not len(boxes)]
             if missing:
-                again = self._look(frames[missing], size_px, SECOND_SCORE)
+                again = self._look(frames[missing], size_px, SECOND_SCORE, near)
                 for index, boxes in zip(missing, again, strict=True):
                     found[index] = boxes
         return found
@@ -114,7 +115,7 @@ class BundledTracker:
         return points, confidence
 
     def _look(
-        self, frames: U8Array, longest_px: int, least_score: float = FACE_SCORE
+        self, frames: U8Array, longest_px: int, least_score: float, near: F32Array | None
     ) -> list[F32Array]:
         """Detect at one scale and keep what the landmark network confirms."""
         found: list[F32Array] = []
@@ -128,11 +129,29 @@ class BundledTracker:
                 boxes_px[:, :4] = (boxes_px[:, :4] + 0.5) / scale - 0.5
             shown = np.repeat(rows, [len(boxes_px) for boxes_px in candidates])
             together = np.concatenate(candidates)
-            together[:, 4] = self._scores(frames, shown, together, least_score)
+            together[:, 4] = self._scores_near(frames, shown, together, least_score, near)
             for row in rows:
                 own = together[(shown == row) & (together[:, 4] >= least_score)]
                 found.append(own[np.argsort(-own[:, 4], kind="stable")])
         return found
+
+    def _scores_near(
+        self,
+        frames: U8Array,
+        shown: I64Array,
+        candidates: F32Array,
+        least_score: float,
+        near: F32Array | None,
+    ) -> F32Array:
+        """Scores as of `_scores`; 0 beside what can be the face that was in a box before."""
+        if near is None:
+            return self._scores(frames, shown, candidates, least_score)
+        scores = np.zeros(len(candidates), np.float32)
+        first = may_be_next(near, box_from_detection(candidates))
+        scores[first] = self._scores(frames, shown[first], candidates[first], least_score)
+        rest = ~np.isin(shown, shown[scores >= least_score]) & ~first
+        scores[rest] = self._scores(frames, shown[rest], candidates[rest], least_score)
+        return scores
 
     def _scores(
         self, frames: U8Array, shown: I64Array, candidates: F32Array, least_score: float

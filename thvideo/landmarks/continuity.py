@@ -69,6 +69,14 @@ def match(box: F32Array, others: F32Array, n_frames_lost: int = 0) -> int | None
     return nearest if distance[nearest] <= 1 else None
 
 
+def may_be_next(box: F32Array, others: F32Array) -> BoolArray:
+    """Say of boxes ``[N, 4]`` which can be a face that was in a box up to two key frames before."""
+    boxes = others.astype(np.float64)
+    moved = np.hypot(boxes[:, 0] - box[0], boxes[:, 1] - box[1]) / float(box[2])
+    grown = np.abs(np.log(boxes[:, 2] / float(box[2]))) / np.log(_GROWTH)
+    return np.asarray((moved <= _REACH_SIDES * (1 + _GROWTH)) & (grown <= 2), dtype=bool)
+
+
 def link(faces_by_key: dict[int, list[Face]]) -> list[Tracklet]:
     """Join the faces of several key frames into tracklets."""
     tracklets: list[Tracklet] = []

@@ -65,8 +65,9 @@ class FaceAlignmentTracker:
         self._batch_size = batch_size
         self._package = load_package(device)
 
-    def detect(self, frames: U8Array) -> list[F32Array]:
+    def detect(self, frames: U8Array, near: F32Array | None = None) -> list[F32Array]:
         """Find faces; see :class:`thvideo.landmarks.tracker.Tracker`."""
+        del near  # all faces of a frame come from one look
         check_shape(frames, "T H W 3")
         found: list[F32Array] = []
         n_at_once = max(1, self._batch_size // 4)

@@ -291,7 +291,8 @@ class _Follower:
         frames = window.frames[keys[n_known:]]
         rough = np.zeros((len(frames), 4), dtype=np.float32)
         last, seen_at = self._box, self._seen_at
-        for row, found in enumerate(self._tracker.detect(frames)):
+        near = last if n_known else None
+        for row, found in enumerate(self._tracker.detect(frames, near)):
             others = box_from_detection(found)
             at = window.first + keys[n_known + row]
             chosen = match(last, others, max(at - seen_at - KEY_INTERVAL, 0))

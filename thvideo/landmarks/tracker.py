@@ -21,11 +21,13 @@ class Tracker(Protocol):
 
     name: str
 
-    def detect(self, frames: U8Array) -> list[F32Array]:
+    def detect(self, frames: U8Array, near: F32Array | None = None) -> list[F32Array]:
         """Find the faces of every frame.
 
         Args:
             frames: `[T, H, W, 3]` RGB.
+            near: `[4]` box of a face shortly before, as `landmarks` takes it: what cannot be that
+                face may be left out of a frame in which something can.
 
         Returns:
             One `[N, 5]` array per frame: x0, y0, x1, y1 in pixels and a score in 0..1, best
