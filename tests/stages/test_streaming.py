@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,3 +127,25 @@ def test_whoever_uses_no_more_closes_what_makes_them() -> None:
     using.close()
     assert ended.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_a_stop_while_the_thread_begins_waits_for_the_batch_that_it_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    makes = threading.Event()
+
+    class Stopped(ThreadPoolExecutor):
+        def submit(self, work: Callable[..., Any], *given: Any) -> Any:  # type: ignore[override]
+            # A signal while the pool waits for its new thread: the pool does not know of it yet.
+            threading.Thread(target=work, args=given).start()
+            makes.wait(10)
+            raise KeyboardInterrupt
+
+    def making() -> Generator[U8Array, None, None]:
+        makes.set()
+        time.sleep(0.2)
+        yield from batches(1)
+
+    monkeypatch.setattr("thvideo.stages.streaming.ThreadPoolExecutor", Stopped)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead(making()))

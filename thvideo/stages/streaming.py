@@ -4,7 +4,6 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 from thvideo.shapes import U8Array
@@ -35,11 +34,22 @@ def read_chunk(path: Path, start: int = 0, stop: int | None = None) -> Iterator[
 
 def ahead(batches: Generator[U8Array, None, None]) -> Generator[U8Array, None, None]:
     """Yield batches ``[B, H, W, 3]`` while the next one is made in a thread; closes them."""
-    with closing(batches), ThreadPoolExecutor(1, "ahead") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
+    at_work = threading.Lock()
+
+    def make() -> U8Array | None:
+        with at_work:
+            return next(batches, None)
+
+    try:
+        with ThreadPoolExecutor(1, "ahead") as pool:
+            coming = pool.submit(make)
+            while (batch := coming.result()) is not None:
+                coming = pool.submit(make)
+                yield batch
+    finally:
+        # A signal that comes while the pool starts its thread makes it forget to wait for it.
+        with at_work:
+            batches.close()
 
 
 def fed(consume: Callable[[Iterator[U8Array]], None], batches: Iterable[U8Array]) -> Iterator[int]:
