@@ -227,6 +227,16 @@ def test_the_embedding_is_the_mean_over_the_source_crops(weights: Path) -> None:
     assert np.ptp(one_by_one, axis=0).max() > 1e-4
 
 
+def test_what_only_draws_is_loaded_without_the_judge(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(*_: object, **__: object) -> None:
+        raise AssertionError("no discriminator is needed")
+
+    monkeypatch.setattr("thvideo.models.presets.Discriminator", judge)
+    load_networks(weights, "swift", CPU)
+
+
 def test_weights_of_another_preset_are_refused_with_a_hint(weights: Path) -> None:
     with pytest.raises(InputError, match="not 'paper'") as caught:
         load_networks(weights, "paper", CPU)

@@ -49,6 +49,9 @@ class Networks(NamedTuple):
     discriminator: Discriminator
 
 
+#: What draws, without what judges.
+Drawing = tuple[Embedder | SwiftEmbedder, PaperGenerator | SwiftGenerator]
+
 PRESETS: Mapping[str, ModelOptions] = {
     "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
     "swift": ModelOptions(
@@ -73,12 +76,21 @@ def build_networks(options: ModelOptions, n_videos: int) -> Networks:
         options: The architecture, one of `PRESETS` or a changed copy.
         n_videos: Number of training videos, which is the number of columns of W.
     """
-    networks = options.networks
     discriminator = Discriminator(n_videos, **vars(options.discriminator))
+    return Networks(*build_drawing(options), discriminator)
+
+
+def build_drawing(options: ModelOptions) -> Drawing:
+    """Build the embedder and the generator alone; drawing a judge's weights takes as long again.
+
+    Args:
+        options: The architecture, one of `PRESETS` or a changed copy.
+    """
+    networks = options.networks
     if isinstance(networks, SwiftOptions):
-        return Networks(SwiftEmbedder(networks), SwiftGenerator(networks), discriminator)
+        return SwiftEmbedder(networks), SwiftGenerator(networks)
     embedder = Embedder(networks.embedder_widths, attention_stride=networks.down_attention_stride)
-    return Networks(embedder, PaperGenerator(networks), discriminator)
+    return embedder, PaperGenerator(networks)
 
 
 def options_from_card(written: Mapping[str, Any]) -> ModelOptions:

@@ -12,7 +12,7 @@ from thvideo.errors import InputError
 from thvideo.landmarks.draw import DRAW_STYLE, draw_landmarks
 from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
-from thvideo.models.presets import build_networks, options_from_card
+from thvideo.models.presets import build_drawing, options_from_card
 from thvideo.models.spectral import fold_spectral_norms, folded
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
 from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
@@ -53,8 +53,8 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
     """
     parts, card = load_weights(weights, preset, DRAW_STYLE)
     options = options_from_card(card["options"])
-    networks = build_networks(options, n_videos=1)
-    for name, network in (("embedder", networks.embedder), ("generator", networks.generator)):
+    embedder, generator = build_drawing(options)
+    for name, network in (("embedder", embedder), ("generator", generator)):
         try:
             network.load_state_dict(parts[name])
         except RuntimeError as error:
@@ -66,7 +66,7 @@ def load_networks(weights: Path, preset: str, device: torch.device) -> DrawingNe
         # torch's types know no memory format beside a device.
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # They fit pictures of the side that they saw last, whatever the preset's own.
-    return DrawingNetworks(networks.embedder, networks.generator, int(card["size_px"]), device)
+    return DrawingNetworks(embedder, generator, int(card["size_px"]), device)
 
 
 def become_personal(networks: DrawingNetworks, path: Path) -> Tensor:
