@@ -13,6 +13,7 @@ from recipes.bench import models, pipeline, rounds
 from recipes.bench.__main__ import EXAMPLES, main
 from recipes.bench.rounds import Probe, Quantity, figures_of, looped, rounds_of
 from tests.training.drawn_faces import SMALL_PAPER, SMALL_SWIFT
+from thvideo.stages.reenact import drawing_threads
 from thvideo.video.ffmpeg import ffmpeg_path
 
 SMALL = {"paper": SMALL_PAPER, "swift": SMALL_SWIFT}
@@ -45,11 +46,14 @@ def test_networks_are_measured_in_both_arithmetics_and_against_the_peak(
         f"{what}, {precision}, {batch} at once"
         for what in (
             *(f"{preset} {part}" for preset in SMALL for part in ("generator", "embedder")),
-            "shipped swift, networks at 128 px",
-            "shipped swift, whole frames of 256 px",
         )
         for precision in ("fp32", "bf16")
         for batch in (1, 8)
+    } | {
+        f"shipped swift, {what}, {precision}, {batch} at once"
+        for what in ("networks at 128 px", "whole frames of 256 px")
+        for precision in ("fp32", "bf16")
+        for batch in (1, 8 * drawing_threads("cpu"))
     } <= set(figures) | {line.split(": emulated")[0] for line in done["left_out"]}
     assert done["baseline"] == models.BASELINE
     assert set(figures[models.BASELINE]["ratio"].values()) == {1.0}

@@ -54,7 +54,7 @@ def shipped_calls(device: torch.device) -> list[Call]:
             }
             n_threads = 1 if n_frames == 1 else drawing_threads(device.type)
             for what, run in runs.items():
-                name = f"{what}, {precision}, {n_frames} at once"
+                name = f"{what}, {precision}, {n_threads * n_frames} at once"
                 quantity = Quantity("models", name, "frame", gflop, precision, is_emulated)
                 calls.append(Call(quantity, _side_by_side(run, n_threads), n_threads * n_frames))
     return calls
@@ -66,11 +66,11 @@ def _side_by_side(run: Callable[[], None], n_threads: int) -> Callable[[], None]
         return run
 
     def call() -> None:
-        with cpu_threads(cpu_thread_count() // n_threads):
+        share = cpu_thread_count() // n_threads
+        with cpu_threads(share), ThreadPoolExecutor(n_threads) as pool:
             for done in [pool.submit(run) for _ in range(n_threads)]:
                 done.result()
 
-    pool = ThreadPoolExecutor(n_threads)
     return call
 
 

@@ -129,6 +129,22 @@ def test_frames_are_looked_at_while_the_next_key_frames_are_searched():
     assert followed.found.all()
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_face_is_looked_for_everywhere_once_it_is_lost(is_lost):
+    asked = []
+
+    class Noting(SquareTracker):
+        def detect(self, frames, near=None):
+            asked.append(near)
+            return super().detect(frames, near)
+
+    frames = [paint([] if is_lost and 12 <= i < 22 else [Square(60, 60, 40)]) for i in range(40)]
+    follow_all(np.stack(frames), Noting())
+    # First nobody is known; then there is a box near the window's beginning, or there is none.
+    assert asked[0] is None
+    assert (asked[1] is None) == is_lost
+
+
 def test_frames_without_a_face_are_reported_and_the_face_is_found_again():
     frames = [paint([] if 20 <= i < 33 else [Square(80, 60, 40)]) for i in range(60)]
     followed = follow_all(frames, SquareTracker())

@@ -347,6 +347,15 @@ def test_a_dataset_of_one_person_says_that_nobody_is_left(one_video: Path, tmp_p
     assert "all videos are of one person" in notices[-1]
 
 
+def test_a_dataset_of_pictures_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("a", "b"):
+        save_png(tmp_path / "pictures" / f"{name}.png", shot(1)[0])
+    events = made(tmp_path / "pictures", tmp_path / "set", with_pictures=True)
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert "nobody is left for train and val: there are still pictures alone" in notices[-1]
+
+
 def test_a_folder_of_other_things_is_not_written_to(one_video: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds something else"):
         made(one_video, one_video)

@@ -94,6 +94,18 @@ def test_a_varnish_stays_and_changes_nothing_else(weights: Path) -> None:
     apart = np.abs(varnished - plain * varnish)
     assert apart.mean() < 1.3
     assert apart.max() < 10
+    first, second = (
+        embed_crops(networks, each, posed(0).astype(np.float32)) for each in (crops, yellow)
+    )
+    assert np.abs(first - second).max() < 0.1 * np.abs(first).std()
+    # What rests is seen in nearer colours too.
+    seen = [generator_of(networks, each, posed(0))._still.numpy() + 1 for each in (crops, yellow)]
+    raw = [each.transpose(0, 3, 1, 2) for each in (crops, yellow)]
+    apart = [
+        np.ptp([each.mean(axis=(0, 2, 3)) / each.mean() for each in pair], axis=0).max()
+        for pair in (seen, raw)
+    ]
+    assert apart[0] < 0.5 * apart[1]
 
 
 def test_drafts_are_exact_whatever_the_networks_arithmetic(asleep: DrawingNetworks) -> None:

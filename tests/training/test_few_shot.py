@@ -9,13 +9,13 @@ from torch import Tensor
 
 from tests.training.drawn_faces import SIZE_PX, SMALL_PAPER, SMALL_SWIFT, drawn_face, drawn_points
 from thvideo.draft.cast import cast_of, without_cast
+from thvideo.draft.head import find_head
 from thvideo.errors import InputError
 from thvideo.models.presets import ModelOptions, Networks, build_networks
 from thvideo.training.few_shot import (
     FewShotOptions,
     FineTuning,
     PersonalNetworks,
-    embedding_of,
     train_step,
 )
 from thvideo.training.few_shot_data import LIGHT, Pairs
@@ -49,8 +49,19 @@ def made_networks(models: ModelOptions = SMALL_SWIFT) -> Networks:
     return build_networks(models, n_videos=1)
 
 
-def tuning(n_shots: int = 1, options: FewShotOptions = PIXELS) -> FineTuning:
-    return FineTuning(made_networks(), shots(n_shots), options, perceptual={}, device=CPU)
+def embedded(networks: Networks) -> Tensor:
+    """Any person's embedding."""
+    width = networks.discriminator.w_0.numel()
+    return torch.randn(width, generator=torch.Generator().manual_seed(1))
+
+
+def tuning(
+    n_shots: int = 1, options: FewShotOptions = PIXELS, models: ModelOptions = SMALL_SWIFT
+) -> FineTuning:
+    networks = made_networks(models)
+    return FineTuning(
+        networks, shots(n_shots), options, perceptual={}, embedding=embedded(networks), device=CPU
+    )
 
 
 def some_pairs(n_shots: int) -> Pairs:
@@ -62,8 +73,7 @@ def some_pairs(n_shots: int) -> Pairs:
 
 def started(models: ModelOptions, options: FewShotOptions) -> tuple[PersonalNetworks, Tensor]:
     networks = made_networks(models)
-    width = networks.discriminator.w_0.numel()
-    embedding = torch.randn(width, generator=torch.Generator().manual_seed(1))
+    embedding = embedded(networks)
     return PersonalNetworks(networks, embedding, options), embedding
 
 
@@ -169,15 +179,46 @@ def test_of_three_pictures_or_more_one_in_four_is_kept_to_measure_by(
     assert not {each.tobytes() for each in used} & {c.tobytes() for c in person.crops[n_used:]}
 
 
+def test_the_person_is_seen_as_the_generator_will_be_shown_them() -> None:
+    """Swift without the picture's cast, and with the head that is found; paper as it is."""
+    person = shots(1)
+    drawn = {
+        models: tuning(models=models).held_out.target[0].permute(1, 2, 0).numpy()
+        for models in (SMALL_SWIFT, SMALL_PAPER)
+    }
+    assert np.array_equal(drawn[SMALL_PAPER], person.crops[0])
+    assert np.array_equal(drawn[SMALL_SWIFT], seen(person).crops[0])
+    assert not np.array_equal(*drawn.values())
+    # Of three, the last is drawn from the first.
+    head = tuning(3).held_out.still_head[0, 0].numpy()
+    assert np.array_equal(head, find_head(seen(shots(3)).crops[0], shots(3).landmarks[0]))
+
+
+def test_heads_change_as_their_pictures_do() -> None:
+    plain = some_pairs(3)
+    one, other = (
+        replace(plain, options=replace(plain.options, flip=flip, noise=0.0)).batch(0, 6)
+        for flip in (0.0, 1.0)
+    )
+    assert torch.equal(one.sources.flip(-1), other.sources)
+    assert torch.equal(one.still_head.flip(-1), other.still_head)
+    for source, head in zip(one.sources[:, 0], one.still_head[:, 0], strict=True):
+        pictures = [*shots(3).crops, *shots(1, person=5).crops]
+        points = [*shots(3).landmarks, *shots(1, person=5).landmarks]
+        image = source.permute(1, 2, 0).numpy()
+        index = next(i for i, each in enumerate(pictures) if np.array_equal(each, image))
+        assert np.array_equal(head.numpy(), find_head(pictures[index], points[index]))
+
+
 def test_no_steps_are_the_feed_forward_generator() -> None:
     networks = made_networks()
     before = {k: v.clone() for k, v in networks.generator.state_dict().items()}
     options = replace(OPTIONS, steps=0)
-    fine = FineTuning(networks, shots(1), options, perceptual={}, device=CPU)
+    embedding = embedded(networks)
+    fine = FineTuning(networks, shots(1), options, perceptual={}, embedding=embedding, device=CPU)
     assert [point.step for point in fine.run()] == [0]
     assert fine.personal.step == 0
     assert all(torch.equal(v, before[k]) for k, v in fine.personal.generator.items())
-    embedding = embedding_of(networks.embedder, seen(shots(1)), CPU)
     wanted = networks.generator.adain_parameters(embedding[None])[0]
     torch.testing.assert_close(fine.personal.adain, wanted)
 

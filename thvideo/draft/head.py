@@ -18,6 +18,9 @@ _REACH = 1.6
 #: Fewer pixels than this, of head or of what is behind it, tell nothing apart.
 _LEAST_PX = 64
 
+#: Larger pictures are looked at in this size: it takes 50 ms, and thirty times as long for thrice.
+_MOST_PX = 128
+
 #: Rounds in which colours of head and background are told apart; more change next to nothing.
 _ROUNDS = 3
 
@@ -27,20 +30,24 @@ _ROOM = 1 / 40
 _IS_HEAD = (cv2.GC_FGD, cv2.GC_PR_FGD)
 
 
-def draw_head(picture: U8Array, landmarks: F32Array | F64Array) -> U8Array:
-    """Draw where the head is, soft at its edge; the same picture gives the same head.
+def find_head(picture: U8Array, landmarks: F32Array | F64Array) -> U8Array:
+    """Find where the head is, soft at its edge; the same picture gives the same head.
 
-    Colours tell it from what is behind it (GrabCut, Rother et al. 2004); what landmarks say is head
-    stays head, however much it looks like the wall.
+    Colours tell it from what is behind it (GrabCut, Rother et al. 2004). The face and the outline
+    that landmarks give, without its room, are head however much they look like the wall.
 
     Args:
-        picture: ``[S, S, 3]`` RGB, as small as will do: it takes its time.
+        picture: ``[S, S, 3]`` RGB.
         landmarks: ``[70, 2]`` in pixels of the picture.
 
     Returns:
         ``[S, S]``, 255 within the head.
     """
-    size_px = check_shape(picture, "S S 3")["S"]
+    shown_px = check_shape(picture, "S S 3")["S"]
+    size_px = min(shown_px, _MOST_PX)
+    if size_px < shown_px:
+        picture = np.asarray(cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA))
+        landmarks = (np.asarray(landmarks, np.float64) + 0.5) * (size_px / shown_px) - 0.5
     outline, face = head_outline(landmarks), landmarks[:N_IBUG_POINTS]
     known = np.full((size_px, size_px), cv2.GC_BGD, np.uint8)
     _fill(known, outline, _REACH, cv2.GC_PR_BGD)
@@ -55,7 +62,8 @@ def draw_head(picture: U8Array, landmarks: F32Array | F64Array) -> U8Array:
     _fill(head, outline, 1 / HEAD_ROOM, 255)
     room = 2 * round(_ROOM * size_px) + 1
     grown = cv2.dilate(head, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (room, room)))
-    return soft_edged(np.asarray(grown, np.uint8))
+    soft = soft_edged(np.asarray(grown, np.uint8))
+    return soft if size_px == shown_px else np.asarray(cv2.resize(soft, (shown_px, shown_px)))
 
 
 def _fill(mask: U8Array, corners: F32Array | F64Array, grown: float, value: int) -> None:

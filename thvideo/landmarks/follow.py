@@ -291,7 +291,8 @@ class _Follower:
         frames = window.frames[keys[n_known:]]
         rough = np.zeros((len(frames), 4), dtype=np.float32)
         last, seen_at = self._box, self._seen_at
-        near = last if n_known else None
+        # Whoever was lost meanwhile may be anywhere.
+        near = last if n_known and np.isfinite(boxes[0, 0]) else None
         for row, found in enumerate(self._tracker.detect(frames, near)):
             others = box_from_detection(found)
             at = window.first + keys[n_known + row]

@@ -49,9 +49,6 @@ class Networks(NamedTuple):
     discriminator: Discriminator
 
 
-#: What draws, without what judges.
-Drawing = tuple[Embedder | SwiftEmbedder, PaperGenerator | SwiftGenerator]
-
 PRESETS: Mapping[str, ModelOptions] = {
     "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
     "swift": ModelOptions(
@@ -80,7 +77,9 @@ def build_networks(options: ModelOptions, n_videos: int) -> Networks:
     return Networks(*build_drawing(options), discriminator)
 
 
-def build_drawing(options: ModelOptions) -> Drawing:
+def build_drawing(
+    options: ModelOptions,
+) -> tuple[Embedder | SwiftEmbedder, PaperGenerator | SwiftGenerator]:
     """Build the embedder and the generator alone; drawing a judge's weights takes as long again.
 
     Args:

@@ -252,10 +252,10 @@ def _finish(job: PrepareJob) -> Iterator[StageEvent]:
     write_sheet(job.dataset)
     write_report(job.dataset / REPORT, _facts(job) | counts.to_json())
     empty = [split for split, people in counts.people.items() if not people & counts.moving]
-    if len(empty) == 1:
-        is_alone = len(counts.moving) == 1
+    if empty and sum(counts.n_clips.values()):
+        reasons = {0: "there are still pictures alone", 1: "all videos are of one person"}
         yield Notice(
-            f"nobody is left for {empty[0]}: "
-            + ("all videos are of one person" if is_alone else "--val-share says so")
-            + ", and thvideo metatrain needs people in both"
+            f"nobody is left for {' and '.join(empty)}: "
+            + reasons.get(len(counts.moving), "--val-share says so")
+            + ", and thvideo metatrain needs videos of people in both"
         )

@@ -115,7 +115,8 @@ def embed_crops(networks: DrawingNetworks, crops: U8Array, landmarks: F32Array) 
     side = networks.size_px
     if isinstance(networks.generator, SwiftGenerator):
         seen = zip(crops, landmarks, strict=True)
-        crops = np.stack([without_cast(crop, cast_of(crop, points)) for crop, points in seen])
+        plain = [without_cast(crop[None], cast_of(crop, points)) for crop, points in seen]
+        crops = np.concatenate(plain)
     total = torch.zeros(0)
     with torch.inference_mode():
         for start in range(0, sizes["K"], _BATCH):

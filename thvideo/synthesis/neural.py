@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thvideo.draft.cast import cast_of, without_cast
-from thvideo.draft.head import draw_head
+from thvideo.draft.head import find_head
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
@@ -72,16 +72,19 @@ class NeuralGenerator:
         self._adain = adain.to(self.device, torch.float32)
         self._points = amid_eyes(source.landmarks)
         self._crops = source.crops
-        # The paper's generator draws from landmarks alone.
-        drafted = source.crops if isinstance(networks.generator, SwiftGenerator) else ()
-        self._drafts = [
-            WarpGenerator(crop[None], points[None], self.device)
-            for crop, points in zip(drafted, self._points, strict=False)
-        ]
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
-        self._cast = cast_of(source.crops[0], self._points[0])
-        still = resized(source.crops[0], self._side)
-        self._still, self._still_head = self._seen(still[None]), self._head_in(still)
+        # The paper's generator draws from landmarks alone.
+        self._drafts: list[WarpGenerator] = []
+        if isinstance(networks.generator, SwiftGenerator):
+            self._drafts = [
+                WarpGenerator(crop[None], points[None], self.device)
+                for crop, points in zip(source.crops, self._points, strict=True)
+            ]
+            self._cast = cast_of(source.crops[0], self._points[0])
+            still = resized(source.crops[0], self._side)
+            head = find_head(still, resized_points(self._points[0], self.size_px, self._side))
+            self._still = self._seen(still[None])
+            self._still_head = torch.from_numpy(head)[None, None].to(self.device).float() / 255
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -126,17 +129,17 @@ class NeuralGenerator:
             adain = self._adain.expand(len(points), -1)
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
-            resting = [
-                of_first.expand(len(points), -1, -1, -1)
-                for of_first in (self._still, self._still_head)
-            ]
             if isinstance(generator, SwiftGenerator):
                 drafts, flow = self._draft(points, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
-                shown = Shown(target_map, self._seen(small), source_map, flow, *resting)
+                still, head = (
+                    of_first.expand(len(points), -1, -1, -1)
+                    for of_first in (self._still, self._still_head)
+                )
+                shown = Shown(target_map, self._seen(small), source_map, flow, still, head)
             else:
                 nothing = target_map.new_zeros(len(points), 2, 2, 2)
-                shown = Shown(target_map, target_map, source_map, nothing, *resting)
+                shown = Shown(target_map, target_map, source_map, nothing, target_map, nothing)
             # The networks alone: in bf16 a draft's places would be off by whole pixels.
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)
@@ -150,12 +153,6 @@ class NeuralGenerator:
     def _seen(self, pictures: U8Array) -> Tensor:
         """Turn small pictures ``[B, s, s, 3]`` into what the swift networks see."""
         return signed(without_cast(pictures, self._cast), self.device)
-
-    def _head_in(self, still: U8Array) -> Tensor:
-        """Say where the head is in the first source, ``[1, 1, s, s]`` in 0..1."""
-        points = resized_points(self._points[0], self.size_px, self._side)
-        head = draw_head(still, points) if self._drafts else np.zeros(still.shape[:2], np.uint8)
-        return torch.from_numpy(head)[None, None].to(self.device).float() / 255
 
     def _draft(self, points: F64Array, chosen: I64Array) -> tuple[U8Array, Tensor]:
         """Move the chosen source crops by geometry: ``[B, S, S, 3]``, and the flow."""

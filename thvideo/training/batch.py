@@ -29,6 +29,7 @@ class Episode:
         mask: ``[S, S]`` 255 where pixels count.
         chosen: Which source is warped.
         video: The clip's number.
+        head: ``[S, S]`` 255 where the first source's head is; None asks its landmarks.
     """
 
     pictures: U8Array
@@ -37,6 +38,7 @@ class Episode:
     mask: U8Array
     chosen: int
     video: int
+    head: U8Array | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
     drafts = [draft_of(episode, drawn=with_drafts) for episode in episodes]
     true_points = np.stack([episode.true_points for episode in episodes])
     region = np.stack([region_of(face, size_px) for face in true_points])
+    heads = [
+        draw_heads(episode.points[1:2], size_px)[0] if episode.head is None else episode.head
+        for episode in episodes
+    ]
     channels_first = (0, 1, 4, 2, 3)
     pictures, maps = pictures.transpose(channels_first), maps.transpose(channels_first)
     return Batch(
@@ -134,7 +140,7 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
         target_map=torch.from_numpy(maps[:, 0].copy()),
         draft=torch.from_numpy(np.concatenate([draft.frames for draft in drafts])).movedim(3, 1),
         flow=torch.cat([draft.flow for draft in drafts]),
-        still_head=torch.from_numpy(draw_heads(points[:, 1], size_px)[:, None]),
+        still_head=torch.from_numpy(np.stack(heads)[:, None]),
         mask=torch.from_numpy(np.stack([episode.mask for episode in episodes])[:, None]),
         region=torch.from_numpy(region[:, None]),
         points=torch.from_numpy(true_points.astype(np.float32)),

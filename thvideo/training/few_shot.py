@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from thvideo.draft.cast import cast_of, without_cast
-from thvideo.landmarks.draw import draw_landmarks
-from thvideo.models.embedder import Embedder
 from thvideo.models.perceptual import PerceptualNet
 from thvideo.models.presets import Networks
 from thvideo.models.shown import Drawn
-from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
+from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import F32Array
 from thvideo.training.batch import Batch, as_signed
 from thvideo.training.change import EpisodeOptions
@@ -192,7 +190,7 @@ class FineTuning:
         shots: The person's crops, in any size.
         options: How.
         perceptual: The networks that the losses name; the first also measures the distance.
-        embedding: ``[N]`` ``e_NEW``; None makes it from the shots.
+        embedding: ``[N]`` ``e_NEW``.
         device: Where.
     """
 
@@ -203,19 +201,17 @@ class FineTuning:
         options: FewShotOptions,
         *,
         perceptual: Mapping[str, PerceptualNet],
-        embedding: Tensor | None = None,
+        embedding: Tensor,
         device: torch.device,
     ) -> None:
         for network in networks:
             network.to(device)
         self._with_drafts = isinstance(networks.generator, SwiftGenerator)
         if self._with_drafts:
-            # As the generator will be shown the person.
+            # As the generator will be shown the person; heads are found as they will be.
             cast = cast_of(shots.crops[0], shots.landmarks[0])
             shots = replace(shots, crops=without_cast(shots.crops, cast))
         small = shots.resized(options.size_px)
-        if embedding is None:
-            embedding = embedding_of(networks.embedder, small, device)
         self.options, self._device = options, device
         self.n_steps = options.max_steps if options.steps is None else options.steps
         self._networks = PersonalNetworks(networks, embedding.to(device), options)
@@ -304,15 +300,3 @@ class FineTuning:
 
 def _n_kept(n_shots: int) -> int:
     return -(-n_shots // _ONE_IN) if n_shots >= _MANY else 0
-
-
-def embedding_of(embedder: Embedder | SwiftEmbedder, shots: Shots, device: torch.device) -> Tensor:
-    """Return ``e_NEW`` ``[N]``: the mean embedding of all shots."""
-    maps = draw_landmarks(shots.landmarks, (shots.size_px, shots.size_px))
-    pictures = (
-        as_signed(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device))
-        for images in (shots.crops, maps)
-    )
-    with torch.no_grad():
-        embedding: Tensor = embedder(*pictures).mean(dim=0)
-    return embedding

@@ -49,7 +49,7 @@ class Pairs:
         target = int(rng.integers(len(self.shots)))
         others = [index for index in range(len(self.shots)) if index != target]
         if others and rng.random() >= _SELF_SHARE:
-            source = _shot(self.shots, int(rng.choice(others)))
+            source = self.shots.each[int(rng.choice(others))]
         else:
             made = self.pretended[target]
             source = made[int(rng.integers(len(made)))]
@@ -59,12 +59,15 @@ class Pairs:
             Deformed(
                 change.picture(side.crop, matrix, size_px), change.points(side.points[None])[0]
             )
-            for side in (_shot(self.shots, target), source)
+            for side in (self.shots.each[target], source)
         )
-        mask = cv2.warpAffine(masks[target], matrix, (size_px, size_px), flags=cv2.INTER_LINEAR)
+        size = (size_px, size_px)
+        mask = cv2.warpAffine(masks[target], matrix, size, flags=cv2.INTER_LINEAR)
+        head = cv2.warpAffine(source.head, matrix, size, borderMode=cv2.BORDER_REPLICATE)
         noise = rng.normal(0, self.options.noise, (2, schema.N_POINTS, 2))
         noise *= outer_eye_distance(first.points)
-        return _pair(first, second, np.asarray(mask, np.uint8), noise.astype(np.float32))
+        where = np.asarray(mask, np.uint8), np.asarray(head, np.uint8)
+        return _pair(first, second, *where, noise.astype(np.float32))
 
 
 def held_out(
@@ -89,23 +92,23 @@ def held_out(
     for index in range(size):
         turn, target = divmod(index, len(kept) or len(shots))
         if len(kept):
-            first, second = _shot(kept, target), _shot(shots, index % len(shots))
+            first, second = kept.each[target], shots.each[index % len(shots)]
             mask = kept.masks()[target]
         else:
-            first, second = _shot(shots, target), pretended[target][turn]
+            first, second = shots.each[target], pretended[target][turn]
             mask = shots.masks()[target]
-        episodes.append(_pair(first, second, mask))
+        episodes.append(_pair(first, second, mask, second.head))
     return stack(episodes, shots.size_px, with_drafts=with_drafts)
 
 
-def _shot(shots: Shots, index: int) -> Deformed:
-    return Deformed(shots.crops[index], shots.landmarks[index])
-
-
 def _pair(
-    first: Deformed, second: Deformed, mask: U8Array, noise: F32Array | float = 0.0
+    first: Deformed,
+    second: Deformed,
+    mask: U8Array,
+    head: U8Array,
+    noise: F32Array | float = 0.0,
 ) -> Episode:
-    """Let the first be drawn from the second."""
+    """Let the first, of which a mask counts, be drawn from the second, whose head is known."""
     return Episode(
         pictures=np.stack([first.crop, second.crop]),
         points=np.stack([first.points, second.points]) + np.float32(noise),
@@ -113,4 +116,5 @@ def _pair(
         mask=mask,
         chosen=0,
         video=0,
+        head=head,
     )

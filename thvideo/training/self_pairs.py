@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from thvideo.draft.head import find_head
 from thvideo.draft.warp_generator import Draft, WarpGenerator
 from thvideo.imaging.warp import fetch, upsample_flow
 from thvideo.landmarks.plausible import Motions, moved_faces
@@ -56,6 +58,12 @@ class Shots:
         some = slice(start, stop)
         return Shots(self.crops[some], self.landmarks[some], self.valid[some])
 
+    @cached_property
+    def each(self) -> "list[Deformed]":
+        """The shots one by one, as they are."""
+        shots = zip(self.crops, self.landmarks, strict=True)
+        return [Deformed(crop, points) for crop, points in shots]
+
     @property
     def size_px(self) -> int:
         """Side of the crops."""
@@ -82,7 +90,7 @@ class Shots:
 
 @dataclass(frozen=True)
 class Deformed:
-    """A picture, moved.
+    """A picture, as it is or moved.
 
     Args:
         crop: ``[S, S, 3]`` uint8 RGB.
@@ -91,6 +99,11 @@ class Deformed:
 
     crop: U8Array
     points: F32Array
+
+    @cached_property
+    def head(self) -> U8Array:
+        """``[S, S]``, 255 where its head is, as the generator will be shown it."""
+        return find_head(self.crop, self.points)
 
 
 #: Draws a batch.
@@ -201,8 +214,10 @@ def asked(shots: Shots, index: int, faces: F32Array, *, with_drafts: bool) -> Ba
     pictures = np.stack([shots.crops[index]] * 2)
     mask = np.zeros(pictures.shape[1:3], np.uint8)
     own = shots.landmarks[index]
+    head = shots.each[index].head
     episodes = [
-        Episode(pictures, np.stack([face, own]), face, mask, chosen=0, video=0) for face in faces
+        Episode(pictures, np.stack([face, own]), face, mask, chosen=0, video=0, head=head)
+        for face in faces
     ]
     return stack(episodes, shots.size_px, with_drafts=with_drafts)
 
