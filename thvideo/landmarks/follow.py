@@ -7,7 +7,7 @@ boxes between key frames are interpolated, and one look at every frame places it
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -23,19 +23,18 @@ from thvideo.landmarks.choice import (
 from thvideo.landmarks.continuity import (
     Face,
     Tracklet,
-    has_drifted,
-    interpolate_boxes,
     is_same_face,
     link,
     match,
 )
 from thvideo.landmarks.likeness import describe, similarity
+from thvideo.landmarks.placing import FOUND, look_twice, place
 from thvideo.landmarks.tracker import Tracker, box_from_detection, box_from_points
 from thvideo.landmarks.windows import KEY_INTERVAL, Window, cut_windows
 from thvideo.shapes import BoolArray, F32Array, U8Array
 
-# A tracker's confidence from which there is a face, and from which a new one is begun.
-_FOUND, _BEGUN = 0.3, 0.5
+# A tracker's confidence from which a new face is begun.
+_BEGUN = 0.5
 # After so many frames without a face it is looked for anew, by its likeness.
 _LOST_FRAMES = 24
 # Who comes back elsewhere in the picture must be this much like the person followed: 1 in 15
@@ -186,17 +185,23 @@ class _Follower:
         """
         if _is_still(window) and np.isfinite(boxes).all():
             points, confidence = landmarks_precisely(window.frames[0], boxes[0], self._tracker)
-            result = _result(window.frames[:1], points, confidence)
         else:
-            result = self._look(window, boxes)
-        return replace(result, state=state)
+            points, confidence = place(window, boxes, self._tracker)
+        known = np.isfinite(points[:, :68]).all(axis=(1, 2))
+        found = (confidence >= FOUND) & known
+        return FollowedBatch(
+            np.where(found[:, None, None], points, np.nan).astype(np.float32),
+            np.where(found, confidence, 0.0).astype(np.float32),
+            found,
+            state,
+        )
 
     def _find_carefully(self, window: Window) -> F32Array:
         """Find the face in a picture: there is time for all care."""
         frame = window.frames[0]
         detections = detect_carefully(frame, self._tracker)
         # Paintings and statues may convince less; there is no next frame to wait for.
-        candidates = self._faces(frame, detections) or self._faces(frame, detections, _FOUND)
+        candidates = self._faces(frame, detections) or self._faces(frame, detections, FOUND)
         chosen = self._choose([Tracklet({0: face}) for face in candidates], window)
         if chosen is None:
             return np.full((1, 4), np.nan, dtype=np.float32)
@@ -238,7 +243,7 @@ class _Follower:
         if len(rough) == 0:
             return []
         frames = np.broadcast_to(frame, (len(rough), *frame.shape))
-        points, confidence = self._look_twice(frames, rough)
+        points, confidence = look_twice(frames, rough, self._tracker)
         boxes = box_from_points(points)
         faces: list[Face] = []
         for row in np.argsort(-confidence, kind="stable"):
@@ -301,11 +306,11 @@ class _Follower:
                 # The detector knows no roll: it is the face's last one.
                 last, seen_at = np.append(others[chosen, :3], last[3]).astype(np.float32), at
             rough[row] = last
-        points, confidence = self._look_twice(frames, rough)
+        points, confidence = look_twice(frames, rough, self._tracker)
         seen = box_from_points(points)
         for row, box in enumerate(seen):
             n_lost = max(window.first + keys[n_known + row] - self._seen_at - KEY_INTERVAL, 0)
-            if confidence[row] >= _FOUND and is_same_face(rough[row], box, n_lost):
+            if confidence[row] >= FOUND and is_same_face(rough[row], box, n_lost):
                 boxes[n_known + row] = box
         self._remember(window, keys[n_known:], points, boxes[n_known:])
         return boxes
@@ -322,69 +327,9 @@ class _Follower:
             self._likeness = (1 - _MEMORY_SHARE) * self._likeness + _MEMORY_SHARE * look
             self._remembered_at = window.first
 
-    def _look(self, window: Window, key_boxes: F32Array) -> FollowedBatch:
-        """Place the landmarks of all own frames from boxes at the key frames."""
-        frames = window.frames[: window.n_own]
-        if not np.isfinite(key_boxes[:, 0]).any():
-            return _result(frames, np.full((len(frames), 70, 2), np.nan), np.zeros(len(frames)))
-        boxes = interpolate_boxes(window.keys, key_boxes, range(len(frames)))
-        points, confidence = self._tracker.landmarks(frames, boxes)
-        seen = box_from_points(points)
-        drifted = np.flatnonzero((confidence >= _FOUND) & has_drifted(boxes, seen))
-        if len(drifted):
-            points[drifted], confidence[drifted] = self._tracker.landmarks(
-                frames[drifted], seen[drifted]
-            )
-        lost = [row for row in range(len(frames)) if not self._is_it(boxes[row], points[row])]
-        lost = sorted({*lost, *np.flatnonzero(~(confidence >= _FOUND)).tolist()})
-        confidence[lost] = 0.0
-        if lost:
-            self._look_again(frames, np.array(lost), boxes, (points, confidence))
-        return _result(frames, points, confidence)
-
-    def _is_it(self, box: F32Array, points: F32Array) -> bool:
-        return is_same_face(box, box_from_points(points[None])[0])
-
-    def _look_again(
-        self,
-        frames: U8Array,
-        lost: np.ndarray,
-        boxes: F32Array,
-        results: tuple[F32Array, F32Array],
-    ) -> None:
-        """Detect on the frames where the face was lost, and put what is found in place."""
-        points, confidence = results
-        rows, rough = [], []
-        for row, found in zip(lost, self._tracker.detect(frames[lost]), strict=True):
-            others = box_from_detection(found)
-            chosen = match(boxes[row], others)
-            if chosen is not None:
-                rows.append(int(row))
-                rough.append(np.append(others[chosen, :3], boxes[row, 3]).astype(np.float32))
-        if not rows:
-            return
-        new_points, new_confidence = self._look_twice(frames[rows], np.stack(rough))
-        for row, box, face, sure in zip(rows, rough, new_points, new_confidence, strict=True):
-            if sure >= _FOUND and self._is_it(box, face):
-                points[row], confidence[row] = face, sure
-
-    def _look_twice(self, frames: U8Array, rough: F32Array) -> tuple[F32Array, F32Array]:
-        points, _ = self._tracker.landmarks(frames, rough)
-        return self._tracker.landmarks(frames, box_from_points(points))
-
 
 def _is_still(window: Window) -> bool:
     return len(window.frames) == 1 and window.starts_shot
-
-
-def _result(frames: U8Array, points: np.ndarray, confidence: np.ndarray) -> FollowedBatch:
-    known = np.isfinite(points[:, :68]).all(axis=(1, 2))
-    found = (confidence >= _FOUND) & known
-    return FollowedBatch(
-        np.where(found[:, None, None], points, np.nan).astype(np.float32),
-        np.where(found, confidence, 0.0).astype(np.float32),
-        found,
-    )
 
 
 def _first(tracklet: Tracklet) -> Face:

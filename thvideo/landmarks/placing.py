@@ -1,0 +1,80 @@
+"""Landmarks of every frame of a window, from boxes of the face at its key frames.
+
+Boxes between key frames are interpolated, and one look at every frame places its landmarks; where
+that misses the face it is detected again.
+
+Shapes: T frames, K key frames.
+"""
+
+import numpy as np
+
+from thvideo.landmarks.continuity import has_drifted, interpolate_boxes, is_same_face, match
+from thvideo.landmarks.tracker import Tracker, box_from_detection, box_from_points
+from thvideo.landmarks.windows import Window
+from thvideo.shapes import F32Array, I64Array, U8Array
+
+#: A tracker's confidence from which there is a face.
+FOUND = 0.3
+
+
+def place(window: Window, key_boxes: F32Array, tracker: Tracker) -> tuple[F32Array, F32Array]:
+    """Place the landmarks of a window's own frames.
+
+    Args:
+        window: The frames.
+        key_boxes: ``[K, 4]`` boxes of the face at the key frames, NaN where it is not found.
+        tracker: Finds faces and landmarks.
+
+    Returns:
+        ``[T, 70, 2]`` and confidences ``[T]``; NaN and 0 without any box.
+    """
+    frames = window.frames[: window.n_own]
+    if not np.isfinite(key_boxes[:, 0]).any():
+        nowhere = np.full((len(frames), 70, 2), np.nan, np.float32)
+        return nowhere, np.zeros(len(frames), np.float32)
+    boxes = interpolate_boxes(window.keys, key_boxes, range(len(frames)))
+    points, confidence = tracker.landmarks(frames, boxes)
+    seen = box_from_points(points)
+    drifted = np.flatnonzero((confidence >= FOUND) & has_drifted(boxes, seen))
+    if len(drifted):
+        points[drifted], confidence[drifted] = tracker.landmarks(frames[drifted], seen[drifted])
+    lost = [row for row in range(len(frames)) if not _is_it(boxes[row], points[row])]
+    lost = sorted({*lost, *np.flatnonzero(~(confidence >= FOUND)).tolist()})
+    confidence[lost] = 0.0
+    if lost:
+        _look_again(frames, np.array(lost), boxes, (points, confidence), tracker)
+    return points, confidence
+
+
+def look_twice(frames: U8Array, rough: F32Array, tracker: Tracker) -> tuple[F32Array, F32Array]:
+    """Place landmarks from rough boxes ``[T, 4]``, and again from the boxes that these give."""
+    points, _ = tracker.landmarks(frames, rough)
+    return tracker.landmarks(frames, box_from_points(points))
+
+
+def _is_it(box: F32Array, points: F32Array) -> bool:
+    return is_same_face(box, box_from_points(points[None])[0])
+
+
+def _look_again(
+    frames: U8Array,
+    lost: I64Array,
+    boxes: F32Array,
+    results: tuple[F32Array, F32Array],
+    tracker: Tracker,
+) -> None:
+    """Detect on the frames where the face was lost, and put what is found in place."""
+    points, confidence = results
+    rows, rough = [], []
+    for row, found in zip(lost, tracker.detect(frames[lost]), strict=True):
+        others = box_from_detection(found)
+        chosen = match(boxes[row], others)
+        if chosen is not None:
+            rows.append(int(row))
+            rough.append(np.append(others[chosen, :3], boxes[row, 3]).astype(np.float32))
+    if not rows:
+        return
+    new_points, new_confidence = look_twice(frames[rows], np.stack(rough), tracker)
+    for row, box, face, sure in zip(rows, rough, new_points, new_confidence, strict=True):
+        if sure >= FOUND and _is_it(box, face):
+            points[row], confidence[row] = face, sure
