@@ -92,3 +92,28 @@ def test_threads_that_wait_sleep_unless_the_person_says_otherwise(
     ).stdout.split()
     assert printed[0] == policy
     assert "torch" not in printed  # it would have read the variable before
+
+
+def test_nothing_is_looked_for_in_what_is_left_at_the_end() -> None:
+    show = "import gc, sys, thvideo.__main__ as m; m.main(); print(gc.get_freeze_count())"
+    printed = subprocess.run(
+        [sys.executable, "-c", show, "--version"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert int(printed[-1]) > 10_000
+
+
+def test_another_output_of_what_is_drawn_needs_no_pytorch() -> None:
+    show = """
+import sys
+import thvideo.imaging.blend, thvideo.synthesis.identity, thvideo.video.drift, thvideo.video.write
+print(*sys.modules)
+"""
+    printed = subprocess.run(
+        [sys.executable, "-c", show], env=environment(), capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "cv2" in printed
+    assert "torch" not in printed

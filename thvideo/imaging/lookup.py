@@ -3,14 +3,15 @@
 OpenCV is fastest with four channels, so pictures come here with an idle fourth.
 """
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from thvideo.shapes import F32Array, U8Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = TypeVar("Pixels", U8Array, F32Array)
 
@@ -31,7 +32,7 @@ def look_up(picture: Pixels, x: F32Array, y: F32Array) -> Pixels:
     return found
 
 
-def sample(images: F32Array, x: Tensor, y: Tensor) -> Tensor:
+def sample(images: F32Array, x: "Tensor", y: "Tensor") -> "Tensor":
     """Fetch images at places, for each frame its own.
 
     Args:
@@ -42,7 +43,7 @@ def sample(images: F32Array, x: Tensor, y: Tensor) -> Tensor:
     Returns:
         ``[B, 3, H, W]``.
     """
-    planes = torch.empty(len(x), 3, *x.shape[1:])
+    planes = x.new_empty(len(x), 3, *x.shape[1:])
     for index, (columns, rows) in enumerate(zip(x.numpy(), y.numpy(), strict=True)):
         found = look_up(images[min(index, len(images) - 1)], columns, rows)
         cv2.mixChannels([found], list(planes[index].numpy()), [0, 0, 1, 1, 2, 2])

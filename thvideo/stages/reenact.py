@@ -12,7 +12,7 @@ import numpy as np
 
 from thvideo.errors import InputError
 from thvideo.shapes import F64Array, I64Array, U8Array
-from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
+from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent, loading
 from thvideo.stages.handover import Handover
 from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 
@@ -67,11 +67,12 @@ class Reenact:
 
     def run(self, job: Job) -> Iterator[StageEvent]:
         """Make ``adapted.npz`` and the crops in chunks ``crops-FIRST-END.mkv``, and give them."""
-        from thvideo.landmarks.adapt import AdaptSettings, adapt
-        from thvideo.landmarks.tracked import load_tracked
-        from thvideo.synthesis.device import choose_device, cpu_threads
-        from thvideo.synthesis.identity import load_identity
-        from thvideo.video.write import write_crop_chunk
+        with loading():
+            from thvideo.landmarks.adapt import AdaptSettings, adapt
+            from thvideo.landmarks.tracked import load_tracked
+            from thvideo.synthesis.device import choose_device, cpu_threads
+            from thvideo.synthesis.identity import load_identity
+            from thvideo.video.write import write_crop_chunk
 
         tracked = job.inputs["driver"].manifest.facts
         if tracked["kind"] == "picture":
