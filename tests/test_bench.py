@@ -162,7 +162,7 @@ def test_the_pipeline_is_timed_by_the_clock_and_by_the_processor(tmp_path: Path)
     learned = "fine-tune on the source"
     assert seconds[f"{learned}, processor time"] > 0
     units = {q.name: q.unit for q in pipeline.readings_of(seconds, n_frames)}
-    assert (units[learned], units["reenact"]) == ("run", "frame")
+    assert (units[learned], units["thvideo --help"], units["reenact"]) == ("run", "run", "frame")
 
 
 def short_driver(folder: Path) -> Path:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,10 @@ _WHOLE, _AGAIN = "whole command", "the same again, cached"
 _FIRST = "until the first frame is composed"
 _FRAMES = "reenact and composite"
 _LEARNED = "fine-tune on the source"
+_HELP = "thvideo --help"
 
 #: Work that is done once and not for each of the driver's frames.
-_ONCE = (_LEARNED, "source", "embed", "finetune", _FIRST, _AGAIN)
+_ONCE = (_LEARNED, "source", "embed", "finetune", _FIRST, _AGAIN, _HELP)
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,7 @@ def time_ffmpeg(driver: Path, folder: Path) -> dict[str, float]:
     """Return the seconds that decoding and encoding the driver takes."""
     args = ["-nostdin", "-loglevel", "error", "-y", "-i", f"file:{driver}"]
     args += ["-c:v", "libx264", "-crf", "17", "-preset", "fast", "-an", str(folder / "again.mp4")]
-    started_s, before_s = time.perf_counter(), _children_s()
-    subprocess.run([str(ffmpeg_path()), *args], check=True)
-    return {
-        FFMPEG: time.perf_counter() - started_s,
-        FFMPEG + CPU: _children_s() - before_s,
-    }
+    return _timed(FFMPEG, [str(ffmpeg_path()), *args])
 
 
 def time_thvideo(asked: Asked, folder: Path) -> tuple[dict[str, float], int]:
@@ -108,15 +105,22 @@ def time_thvideo(asked: Asked, folder: Path) -> tuple[dict[str, float], int]:
             raise subprocess.CalledProcessError(process.returncode, command)
         seconds[name] = time.perf_counter() - started_s
         seconds[name + CPU] = _children_s() - before_s
+    seconds |= _timed(_HELP, [*thvideo, "--help"])
     if asked.finetune_steps and asked.generator != "warp":
         steps = ["--finetune-steps", str(asked.finetune_steps)]
-        started_s, before_s = time.perf_counter(), _children_s()
-        subprocess.run([*thvideo, "finetune", *shared, *steps], check=True, capture_output=True)
-        seconds[_LEARNED] = time.perf_counter() - started_s
-        seconds[_LEARNED + CPU] = _children_s() - before_s
+        seconds |= _timed(_LEARNED, [*thvideo, "finetune", *shared, *steps])
     report = json.loads((folder / "out.json").read_text())
     stages = {stage["id"]: stage["seconds"] for stage in report["stages"] if "seconds" in stage}
     return stages | seconds, report["times"]["n_frames"]
+
+
+def _timed(name: str, command: Sequence[str]) -> dict[str, float]:
+    started_s, before_s = time.perf_counter(), _children_s()
+    subprocess.run(command, check=True, capture_output=True)
+    return {
+        name: time.perf_counter() - started_s,
+        name + CPU: _children_s() - before_s,
+    }
 
 
 def _children_s() -> float:
