@@ -122,9 +122,11 @@ class BundledTracker:
         for rows in _groups(np.arange(len(frames)), _DETECT_BATCH):
             pairs = [letterbox(frames[row], longest_px) for row in rows]
             with torch.inference_mode():
-                logits, boxes = self._detector(self._tensor(np.stack([p for p, _ in pairs])))
-                peaks = pick_peaks(logits.float(), boxes.float(), CANDIDATE_SCORE)
-            candidates = [peak.cpu().numpy().astype(np.float32) for peak in peaks]
+                seen = self._detector(self._tensor(np.stack([p for p, _ in pairs])))
+                # Box against box is asked one by one: a device would be waited for each time.
+                logits, boxes = (of_cells.float().cpu() for of_cells in seen)
+                peaks = pick_peaks(logits, boxes, CANDIDATE_SCORE)
+            candidates = [peak.numpy().astype(np.float32) for peak in peaks]
             for boxes_px, (_, scale) in zip(candidates, pairs, strict=True):
                 boxes_px[:, :4] = (boxes_px[:, :4] + 0.5) / scale - 0.5
             shown = np.repeat(rows, [len(boxes_px) for boxes_px in candidates])

@@ -21,7 +21,9 @@ def arithmetic(precision: Precision, device: torch.device) -> AbstractContextMan
 def multiplies_bf16(device: torch.device) -> bool:
     """Tell whether a device has instructions for bf16."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        # It answers for the device that is current.
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported())
     return False
