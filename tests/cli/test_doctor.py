@@ -46,6 +46,12 @@ def test_a_device_that_is_not_there_is_a_failure_with_advice(thvideo: Run) -> No
     assert "--device" in device["hint"]
 
 
+def test_each_device_of_a_list_is_tried(thvideo: Run) -> None:
+    done = thvideo("doctor", "--device", "cpu,cpu", "--json")
+    lines = map(json.loads, done.stdout.splitlines())
+    assert [line["status"] for line in lines if line["name"] == "device"] == ["ok", "ok"]
+
+
 @pytest.mark.parametrize(
     ("error", "hint"),
     [(StageError("no ffmpeg", hint="get one"), "get one"), (OSError("torn"), "the usual")],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from thvideo.errors import DeviceError, ExitCode
-from thvideo.synthesis.device import choose_device, cpu_threads
+from thvideo.synthesis.device import choose_device, choose_devices, cpu_threads
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -48,6 +48,37 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(DeviceError, match="unknown device") as caught:
         choose_device(name)
     assert "mps" in caught.value.hint
+
+
+def test_several_devices_are_named_between_commas_and_whoever_needs_one_takes_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    both = [torch.device("cuda:1"), torch.device("cuda:0")]
+    assert choose_devices("cuda:1, cuda:0") == both
+    assert choose_device("cuda:1,cuda:0") == both[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("cuda:0,", "unknown device ''"),
+        ("cuda:0,cuda:2", "no device 'cuda:2'"),
+        ("cpu,cuda:0", "different kinds"),
+        ("cuda:0 cuda:1", "unknown device"),
+    ],
+)
+def test_a_bad_list_of_devices_is_one_line_with_a_way_out(
+    names: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(DeviceError, match=said) as caught:
+        choose_device(names)
+    assert caught.value.exit_code == ExitCode.DEVICE
+    assert "--device" in caught.value.hint
+    assert "\n" not in str(caught.value)
 
 
 def test_the_number_of_threads_holds_inside_the_block_alone() -> None:

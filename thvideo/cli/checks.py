@@ -75,7 +75,7 @@ def checks(workspace: Path | None, device: str | None) -> list[Check]:
         Check("python", _python),
         Check("packages", _packages),
         Check("torch", _torch),
-        Check("device", partial(_device, device or "auto"), "thvideo doctor --device cpu"),
+        Check("device", partial(_devices, device or "auto"), "thvideo doctor --device cpu"),
         Check("ffmpeg", _ffmpeg, "install ffmpeg 5.1 or later, or unset THVIDEO_FFMPEG"),
         Check("h264", _h264, "install an ffmpeg with libx264"),
         Check("webm", _webm, "install an ffmpeg with libvpx-vp9 and libopus"),
@@ -116,12 +116,15 @@ def _torch() -> list[Finding]:
     return [Finding("ok", f"{torch.__version__}, {torch.get_num_threads()} threads, {kernels}")]
 
 
-def _device(name: str) -> list[Finding]:
-    torch = importlib.import_module("torch")
-    from thvideo.synthesis.device import choose_device
+def _devices(names: str) -> list[Finding]:
+    from thvideo.synthesis.device import choose_devices
 
-    device = choose_device(name)
-    label = str(device)
+    return [finding for device in choose_devices(names) for finding in _device(str(device))]
+
+
+def _device(label: str) -> list[Finding]:
+    torch = importlib.import_module("torch")
+    device = torch.device(label)
     if device.type == "cuda":
         free_bytes, total_bytes = torch.cuda.mem_get_info(device)
         label += f" ({torch.cuda.get_device_name(device)}, {size(free_bytes)} of "

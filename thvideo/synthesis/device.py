@@ -9,15 +9,36 @@ import torch
 from thvideo.errors import DeviceError
 
 
-def choose_device(name: str) -> torch.device:
-    """Turn a device's name into the device, or say why it is not there.
+def choose_devices(names: str) -> list[torch.device]:
+    """Turn names into the devices, or say why one is not there.
 
     Args:
-        name: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps".
+        names: "auto" (the best there is), "cpu", "cuda", "cuda:1" or "mps"; or several of one
+            kind between commas, such as "cuda:0,cuda:1".
 
     Raises:
-        DeviceError: The name is unknown or this machine has no such device.
+        DeviceError: A name is unknown, this machine has no such device, or the kinds differ.
     """
+    devices = [_choose(name.strip()) for name in names.split(",")]
+    if len({device.type for device in devices}) > 1:
+        # Each kind rounds in its own way: frames would differ in turn.
+        raise DeviceError(
+            f"'{names}' names devices of different kinds",
+            hint="name several of one kind, such as --device cuda:0,cuda:1",
+        )
+    return devices
+
+
+def choose_device(names: str) -> torch.device:
+    """Turn names into one device, the first of several; see `choose_devices`.
+
+    Raises:
+        DeviceError: A name is unknown, this machine has no such device, or the kinds differ.
+    """
+    return choose_devices(names)[0]
+
+
+def _choose(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -25,7 +46,8 @@ def choose_device(name: str) -> torch.device:
     kind, _, number = name.partition(":")
     if kind not in {"cpu", "cuda", "mps"} or (number and not number.isdigit()):
         raise DeviceError(
-            f"unknown device '{name}'", hint="use --device auto, cpu, cuda, cuda:1 or mps"
+            f"unknown device '{name}'",
+            hint="use --device auto, cpu, cuda, cuda:1, cuda:0,cuda:1 or mps",
         )
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
