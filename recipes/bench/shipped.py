@@ -18,7 +18,8 @@ from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angl
 from thvideo.models.cost import preset_costs
 from thvideo.models.precision import Precision, multiplies_bf16
 from thvideo.models.presets import options_from_card
-from thvideo.stages.reenact import BATCH_FRAMES, drawing_threads
+from thvideo.stages.reenact import drawing_threads
+from thvideo.synthesis.batching import BATCH_FRAMES
 from thvideo.synthesis.device import cpu_thread_count, cpu_threads
 from thvideo.synthesis.networks import DrawingNetworks, embed_crops, load_networks
 from thvideo.synthesis.neural import NeuralGenerator, SourceCrops, feed_forward
@@ -45,7 +46,7 @@ def shipped_calls(device: torch.device) -> list[Call]:
     calls = []
     for precision in PRECISIONS:
         is_emulated = precision == "bf16" and not multiplies_bf16(device)
-        for n_frames in (1, BATCH_FRAMES[device.type]):
+        for n_frames in (1, BATCH_FRAMES):
             alone = run_of(networks, "generator", n_frames, side)
             runs = {
                 f"shipped swift, networks at {side} px": called(alone, precision, device),

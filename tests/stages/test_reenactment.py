@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 import torch
 
 from tests.stages.conftest import Runner, ffmpeg
+from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.errors import InputError, WorkspaceError
 from thvideo.pipeline.events import Event, NodeFinished, NodeProgress, NodeReused, RunFinished
 from thvideo.pipeline.graph import stage_graph
 from thvideo.pipeline.recipe import make_recipe
 from thvideo.pipeline.runner import run
+from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import Resources
 from thvideo.synthesis.identity import load_identity
 from thvideo.video.probe import probe
@@ -190,6 +193,30 @@ def test_frames_drawn_side_by_side_are_those_drawn_one_after_the_other(
         [chunk] = last.artifact.glob("crops-*.mkv")
         crops.append(frames_of(chunk).astype(np.int16))
     assert np.abs(crops[0] - crops[1]).max() <= 1
+
+
+def test_frames_drawn_on_two_devices_are_those_drawn_on_one(
+    shared_workspace: Path, painting: Path, driver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"sources": (painting,), "driver": driver, "generator": "warp"}
+    graph = stage_graph("reenact", make_recipe(given))
+    generate, drawn_by = WarpGenerator.generate, Counter[int]()
+
+    def noted(generator: WarpGenerator, points: F64Array, sources: I64Array) -> U8Array:
+        drawn_by[id(generator)] += len(points)
+        return generate(generator, points, sources)
+
+    monkeypatch.setattr(WarpGenerator, "generate", noted)
+    crops = []
+    for device in ("cpu", "cpu,cpu"):
+        drawn_by.clear()
+        resources = Resources(device=device, threads=2)
+        *_, last = run(graph, Workspace(shared_workspace), resources, ("reenact",))
+        assert isinstance(last, RunFinished) and last.artifact is not None
+        [chunk] = last.artifact.glob("crops-*.mkv")
+        crops.append(frames_of(chunk))
+        assert sorted(drawn_by.values()) == ([48] if device == "cpu" else [24, 24])
+    np.testing.assert_array_equal(*crops)
 
 
 @pytest.mark.parametrize("extension", ["mov", "mkv", "webm", "gif"])

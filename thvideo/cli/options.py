@@ -106,7 +106,7 @@ FORCE = (
         kind=list[str]),
 )  # fmt: skip
 RESOURCES = (
-    Opt("device", RUNNING, "auto, cpu, cuda, cuda:N or mps."),
+    Opt("device", RUNNING, "auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 draws on both."),
     Opt("precision", RUNNING, "Arithmetic of the networks."),
     Opt("batch_size", RUNNING, "Frames on the device at once; 0 chooses by itself."),
     Opt("threads", RUNNING, "CPU threads; 0 leaves the libraries' choice."),

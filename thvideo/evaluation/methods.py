@@ -17,8 +17,8 @@ from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, U8Array
 from thvideo.stages.embed import Embed
 from thvideo.stages.finetune import Finetune
-from thvideo.stages.reenact import BATCH_FRAMES, Reenact
-from thvideo.synthesis.batching import in_batches
+from thvideo.stages.reenact import Reenact
+from thvideo.synthesis.batching import frames_at_once, in_batches
 from thvideo.synthesis.generator import Generator
 from thvideo.synthesis.networks import (
     DrawingNetworks,
@@ -278,7 +278,7 @@ def _drawn(generator: Generator, scene: Scene, drawing: Drawing) -> Drawn:
     sources = generator.choose(points, cuts)
     batches = in_batches(
         len(points),
-        drawing.batch_size or BATCH_FRAMES[drawing.device.type],
+        frames_at_once(drawing.device.type, 1, drawing.batch_size),
         lambda part: generator.generate(points[part], sources[part]),
     )
     frames = np.concatenate([crops for _, crops in batches])

@@ -22,7 +22,8 @@ class Resources:
     """How to run; never part of a key, because it must not change the result.
 
     Args:
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps"; reenact draws on several of one kind
+            side by side, "cuda:0,cuda:1", and whoever uses but one takes the first.
         precision: "auto", "fp32" or "bf16".
         batch_size: Frames on the device at once; 0 chooses by itself.
         threads: CPU threads for torch and ffmpeg; 0 leaves the libraries' own choice.

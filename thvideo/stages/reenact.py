@@ -2,10 +2,11 @@
 
 from collections import abc
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -19,18 +20,17 @@ from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 if TYPE_CHECKING:
     import torch
 
+    from thvideo.synthesis.batching import BatchSize
     from thvideo.synthesis.generator import Generator
     from thvideo.synthesis.identity import Identity
 
 Motion = Literal["relative", "absolute"]
 
 ADAPTED = "adapted.npz"
-#: Crops that a thread draws at once unless the person says otherwise, by the kind of device: two
-#: cores gain nothing from more; where memory runs out the batch is halved.
-BATCH_FRAMES = {"cpu": 8, "mps": 8, "cuda": 48}
-
-#: Threads that draw on a processor, at most: each holds a batch of frames in memory.
-_MOST_THREADS = 4
+#: Threads that draw, at most, by the kind of device: each holds a batch of frames in memory. A
+#: GPU's wait for the processor: its pixels take ten times as long as the device's networks. MPS
+#: takes no calls from several threads.
+_MOST_THREADS = {"cpu": 4, "cuda": 8, "mps": 1}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Reenact:
         with loading():
             from thvideo.landmarks.adapt import AdaptSettings, adapt
             from thvideo.landmarks.tracked import load_tracked
-            from thvideo.synthesis.device import choose_device, cpu_threads
+            from thvideo.synthesis.batching import frames_at_once
+            from thvideo.synthesis.device import choose_devices, cpu_threads
             from thvideo.synthesis.identity import load_identity
             from thvideo.video.write import write_crop_chunk
 
@@ -83,21 +84,21 @@ class Reenact:
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         driver = load_tracked(job.inputs["driver"].file("landmarks.npz")).points
         cuts = tracked["cuts"]
-        device = choose_device(job.resources.device)
+        devices = choose_devices(job.resources.device)
         with cpu_threads(job.resources.threads):
-            generator = self._generator(job, identity, device)
+            generators = [self._generator(job, identity, device) for device in devices]
             settings = AdaptSettings(
                 self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
             )
             source = identity.landmarks[0].astype(np.float64)
-            points = generator.settle(adapt(driver, source, settings, cuts=cuts), cuts)
-            sources = generator.choose(points, cuts)
+            points = generators[0].settle(adapt(driver, source, settings, cuts=cuts), cuts)
+            sources = generators[0].choose(points, cuts)
             del driver
             with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
                 np.savez(file, points=points, sources=sources)
             wanted = Wanted(points, sources)
-            n_threads = drawing_threads(device.type)
-            batch_size = job.resources.batch_size or n_threads * BATCH_FRAMES[device.type]
+            n_threads = drawing_threads(devices[0].type, len(devices))
+            at_once = frames_at_once(devices[0].type, n_threads, job.resources.batch_size)
 
             if job.gives is not None:
                 job.gives.begin()
@@ -110,7 +111,7 @@ class Reenact:
                         job.gives.give(start, stop, read_chunk(job.chunks.path(name)))
                 else:
                     part = wanted.part(slice(start, stop))
-                    batches = _drawn(generator, part, batch_size, n_threads)
+                    batches = _drawn(generators, part, at_once, n_threads)
                     with closing(batches), job.chunks.writing(name) as path:
                         write = partial(write_crop_chunk, path, n_frames=stop - start)
                         for done in fed(write, _given(batches, start, job.gives)):
@@ -119,7 +120,7 @@ class Reenact:
         job.facts.update(
             n_frames=len(points),
             chunks=[[name, *bound] for name, bound in zip(names, bounds, strict=True)],
-            device=str(device),
+            device=",".join(map(str, devices)),
             source_frames=np.bincount(sources).tolist(),
         )
 
@@ -168,30 +169,37 @@ class Wanted(NamedTuple):
         return [self.part(slice(part[0], part[-1] + 1)) for part in parts]
 
 
-def drawing_threads(device: str) -> int:
-    """Return how many threads draw a batch each on a kind of device, such as "cpu".
+def drawing_threads(device: str, n_devices: int = 1) -> int:
+    """Return how many threads draw a batch each on devices of a kind, such as "cpu".
 
     Frames side by side use every core; the steps of one frame, split, would wait often.
     """
     from thvideo.synthesis.device import cpu_thread_count
 
-    return min(cpu_thread_count(), _MOST_THREADS) if device == "cpu" else 1
+    return max(n_devices, min(cpu_thread_count(), _MOST_THREADS[device]))
 
 
 def _drawn(
-    generator: "Generator", wanted: Wanted, batch_size: int, n_threads: int
+    generators: "list[Generator]", wanted: Wanted, at_once: "BatchSize", n_threads: int
 ) -> abc.Generator[U8Array, None, None]:
-    """Draw frames in batches that fit on the device, parts of a batch side by side."""
+    """Draw frames in batches that fit, parts of a batch side by side and on each device in turn."""
     from thvideo.synthesis.batching import in_batches
     from thvideo.synthesis.device import cpu_thread_count, cpu_threads
 
     def draw(frames: slice) -> U8Array:
         if n_threads == 1:
-            return generator.generate(*wanted.part(frames))
+            return generators[0].generate(*wanted.part(frames))
         parts = wanted.part(frames).split(n_threads)
-        return np.concatenate(list(pool.map(lambda part: generator.generate(*part), parts)))
+        drawing = [
+            pool.submit(generator.generate, *part)
+            for generator, part in zip(cycle(generators), parts, strict=False)
+        ]
+        # Where one runs out of memory the others still hold theirs until they are done.
+        wait(drawing)
+        return np.concatenate([crops.result() for crops in drawing])
 
-    with ThreadPoolExecutor(n_threads) as pool, cpu_threads(cpu_thread_count() // n_threads):
+    share = max(1, cpu_thread_count() // n_threads)
+    with ThreadPoolExecutor(n_threads) as pool, cpu_threads(share):
         # A frame a thread at first: whoever waits for the video sees it begin.
-        for _, crops in in_batches(len(wanted.points), batch_size, draw, n_threads):
+        for _, crops in in_batches(len(wanted.points), at_once, draw, n_threads):
             yield crops

@@ -1,5 +1,7 @@
-"""Working through many items in batches that fit into memory."""
+"""Working through many items in batches that fit into memory and are no smaller than pays."""
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -9,32 +11,109 @@ from thvideo.errors import DeviceError
 
 Result = TypeVar("Result")
 
+#: Frames that a thread draws at once, at first: two cores gain nothing from more.
+BATCH_FRAMES = 8
+
+#: Frames at once to which a GPU's batch may grow: ten megabytes of pixels each at 512 pixels.
+_MOST_FRAMES = 128
+
+#: A batch grows on if that makes an item faster by this share, after so many batches of either
+#: size: the first one of a size is slow.
+_WORTH, _TRIED = 0.05, 2
+
+#: What errors say that are of no class of their own.
+_NO_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "status_alloc_failed",
+    "allocation_failed",
+)
+
+
+class BatchSize:
+    """How many items are done at once: fewer where memory runs out, more where that is faster.
+
+    Args:
+        size: To begin with; once memory ran out it is halved, and stays so.
+        most: It is doubled up to this while that pays, and stays at the best; 0 lets it be.
+
+    Raises:
+        ValueError: The size is not positive.
+    """
+
+    def __init__(self, size: int, most: int = 0) -> None:
+        if size < 1:
+            raise ValueError(f"batch size must be at least 1, got {size}")
+        self.size, self._most = size, most
+        #: What an item took: at half the size, and in each batch of this one.
+        self._half_s, self._seen_s = math.inf, list[float]()
+
+    def halve(self, n_tried: int) -> None:
+        """Note that so many items did not fit."""
+        self.size = max(1, min(self.size, n_tried) // 2)
+        self._most = 0
+
+    def took(self, n_items: int, seconds: float) -> None:
+        """Note how long a batch took, and choose the size of the next."""
+        # What is left over at the end says nothing of whole batches.
+        if not self._most or n_items < 0.75 * self.size:
+            return
+        self._seen_s.append(seconds / n_items)
+        if len(self._seen_s) < _TRIED:
+            return
+        fastest_s = min(self._seen_s)
+        self._seen_s.clear()
+        if fastest_s > (1 - _WORTH) * self._half_s:
+            self.size, self._most = self.size // 2, 0
+        elif 2 * self.size <= self._most:
+            self.size, self._half_s = 2 * self.size, fastest_s
+        else:
+            self._most = 0
+
+
+def frames_at_once(device: str, n_threads: int, asked: int = 0) -> BatchSize:
+    """Return how many frames so many threads draw at once on a kind of device, such as "cuda".
+
+    Args:
+        device: The kind.
+        n_threads: How many share the frames.
+        asked: What the person says; 0 chooses.
+    """
+    if asked:
+        return BatchSize(asked)
+    return BatchSize(n_threads * BATCH_FRAMES, _MOST_FRAMES if device == "cuda" else 0)
+
 
 def in_batches(
-    n_items: int, batch_size: int, work: Callable[[slice], Result], first_size: int | None = None
+    n_items: int,
+    batch: BatchSize,
+    work: Callable[[slice], Result],
+    first_size: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[tuple[slice, Result]]:
     """Do work batch by batch, in order; halve the batch whenever memory runs out.
 
     Args:
         n_items: How many items there are.
-        batch_size: How many to try at once; once halved it stays halved.
+        batch: How many to try at once; it learns from each batch, for calls to come too.
         work: Called with the slice of items to do.
         first_size: How many at most to do first, so that something is there soon.
+        clock: Tells the seconds.
 
     Yields:
         The slice and what ``work`` made of it.
 
     Raises:
-        ValueError: The batch size is not positive.
         DeviceError: Even one item does not fit.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch size must be at least 1, got {batch_size}")
-    start, size = 0, batch_size
+    start = 0
     while start < n_items:
+        size = batch.size
         # After a smaller first one, batches end where they would have ended without it.
         stop = min(first_size or size, size) if start == 0 else (start // size + 1) * size
         part = slice(start, min(stop, n_items))
+        n_tried, began_s = part.stop - part.start, clock()
         try:
             result = work(part)
         except (RuntimeError, MemoryError) as error:
@@ -47,10 +126,11 @@ def in_batches(
                 ) from error
             # The traceback holds the failed batch's tensors until it is dropped.
             error.__traceback__ = None
-            size = max(1, min(size, part.stop - part.start) // 2)
+            batch.halve(n_tried)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue
+        batch.took(n_tried, clock() - began_s)
         yield part, result
         start = part.stop
 
@@ -59,8 +139,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error means that memory ran out, on whichever device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # MPS and the CPU's allocator raise plain RuntimeErrors and say so in words only.
+    # MPS, the CPU's allocator, cuBLAS and cuDNN raise plain RuntimeErrors and say so in words only.
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    )
+    return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
