@@ -225,6 +225,12 @@ def test_crops_come_back_unchanged_and_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back, frames)
 
 
+def test_the_same_crops_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_crop_chunk(tmp_path / name, iter([pattern(3, (64, 64))]), 3)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
 def test_names_with_signs_that_mean_something_to_ffmpeg_work(tmp_path: Path) -> None:
     folder = tmp_path / "it's 100%: -a [b];#"
     folder.mkdir()

@@ -109,7 +109,8 @@ def crop_arguments(path: Path) -> list[str]:
     Ut Video takes a quarter of the time of nearly lossless H.264, to write and to read.
     """
     stream = pipe_input(format="matroska")["v:0"].filter("format", "gbrp")
-    options = {"c:v": "utvideo", "pred": "median"}
+    # Without the flag Matroska gives each file a random number: the same crops are other bytes.
+    options = {"c:v": "utvideo", "pred": "median", "fflags": "+bitexact"}
     return arguments(
         stream.output(file_url(path), format="matroska", fps_mode="passthrough", **options)
     )
