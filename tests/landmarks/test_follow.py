@@ -69,16 +69,32 @@ def test_going_on_from_a_state_gives_what_one_run_gives(n_kept):
         np.testing.assert_array_equal(part.found, expected.found)
 
 
-def test_faces_are_detected_on_key_frames_only_and_looked_at_once_elsewhere():
+def test_a_face_that_hardly_moves_is_detected_once_and_looked_at_once_between_key_frames():
     tracker = SquareTracker()
     follow_all(walk(121), tracker)
-    assert tracker.n_detected <= 121 / 6 + 2
+    assert tracker.n_detected <= 3  # the key frames of the first window
     assert tracker.n_placed <= 121 * (1 + 2 / 6) + 8
 
 
-@pytest.mark.parametrize(("n_threads", "n_most"), [(0, 13), (1, 13 + 12)])
-def test_frames_are_not_held_beyond_the_windows_they_belong_to(n_threads, n_most):
-    """With a thread, for one window more."""
+def test_a_face_that_has_moved_far_is_detected_anew_on_key_frames():
+    tracker = SquareTracker()
+    frames = [paint([Square(50 + i // 30 % 2 * 20, 60, 40)]) for i in range(121)]
+    followed = follow_all(frames, tracker)
+    assert 3 + 4 <= tracker.n_detected <= 121 / 6 + 2
+    assert followed.found.all()
+    np.testing.assert_allclose(middles(followed)[40:60, 0], 70, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "large_bytes", "n_most"),
+    [(0, 1e9, 13), (2, 1e9, 13 + 24), (2, 0, 13 + 12)],
+    ids=["alone", "threads", "threads and large frames"],
+)
+def test_frames_are_not_held_beyond_the_windows_they_belong_to(
+    n_threads, large_bytes, n_most, monkeypatch
+):
+    """With threads, for two windows more; of large frames for one."""
+    monkeypatch.setattr("thvideo.landmarks.follow._LARGE_BYTES", large_bytes)
     pulled = 0
 
     def stream() -> Iterator[np.ndarray]:
@@ -88,7 +104,7 @@ def test_frames_are_not_held_beyond_the_windows_they_belong_to(n_threads, n_most
             yield frame[None]
 
     n_results = 0
-    with ThreadPoolExecutor(1) if n_threads else nullcontext() as pool:
+    with ThreadPoolExecutor(n_threads) if n_threads else nullcontext() as pool:
         for part in follow(stream(), SquareTracker(), FaceChoice(), (), pool=pool):
             n_results += len(part.found)
             assert pulled - n_results <= n_most
@@ -98,7 +114,7 @@ def test_frames_are_not_held_beyond_the_windows_they_belong_to(n_threads, n_most
 def test_a_thread_that_looks_beside_changes_nothing_and_what_goes_on_after_it():
     frames = [paint([] if 20 <= i < 33 else [Square(50 + i, 60, 40)]) for i in range(60)]
     alone = list(follow([np.stack(frames)], SquareTracker(), FaceChoice(), (40, 41)))
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         beside = list(
             follow([np.stack(frames)], SquareTracker(), FaceChoice(), (40, 41), pool=pool)
         )
@@ -113,15 +129,18 @@ def test_frames_are_looked_at_while_the_next_key_frames_are_searched():
     meeting = threading.Barrier(2)
 
     class Meeting(SquareTracker):
-        def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
-            if self.n_detected > 0:
-                meeting.wait(20)
-            return super().detect(frames, near)
-
         def landmarks(self, frames: np.ndarray, boxes: np.ndarray):
-            if len(frames) == 12:
+            # A window's own frames, and in another thread the first look at the next key frame.
+            if len(frames) == 12 or self.is_next_key(frames):
                 meeting.wait(20)
             return super().landmarks(frames, boxes)
+
+        def is_next_key(self, frames: np.ndarray) -> bool:
+            is_first = len(frames) == 1 and self.n_placed >= 6 and not self.has_met
+            self.has_met |= is_first
+            return is_first
+
+        has_met = False
 
     with ThreadPoolExecutor(1) as pool:
         # The second window has fewer frames: nothing is searched while it is looked at.
@@ -138,7 +157,10 @@ def test_a_face_is_looked_for_everywhere_once_it_is_lost(is_lost):
             asked.append(near)
             return super().detect(frames, near)
 
-    frames = [paint([] if is_lost and 12 <= i < 22 else [Square(60, 60, 40)]) for i in range(40)]
+    frames = [
+        paint([] if is_lost and 12 <= i < 22 else [Square(60 if i < 15 else 80, 60, 40)])
+        for i in range(40)
+    ]
     follow_all(np.stack(frames), Noting())
     # First nobody is known; then there is a box near the window's beginning, or there is none.
     assert asked[0] is None

@@ -93,7 +93,7 @@ def save_png(path: Path, picture: U8Array) -> None:
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
         with temporary.open("wb") as file:
-            Image.fromarray(picture).save(file, format="PNG", compress_level=4)
+            Image.fromarray(picture).save(file, format="PNG", compress_level=2)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

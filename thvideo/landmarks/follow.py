@@ -1,7 +1,8 @@
 """Follow one person's face through a stream of frames.
 
-Faces are detected on key frames only. Their landmarks, found in two looks, give boxes; the
-boxes between key frames are interpolated, and one look at every frame places its landmarks.
+On key frames a face is looked for where it was, and detected anew only where it is lost or has
+moved far. Its landmarks, found in two looks, give boxes; the boxes between key frames are
+interpolated, and one look at every frame places its landmarks.
 """
 
 from collections import deque
@@ -23,6 +24,7 @@ from thvideo.landmarks.choice import (
 from thvideo.landmarks.continuity import (
     Face,
     Tracklet,
+    has_drifted,
     is_same_face,
     link,
     match,
@@ -45,6 +47,8 @@ _NEAR_FRAMES = 16
 # How often the memory of a person's looks is renewed, and by how much.
 _MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
 _MAX_CANDIDATES = 8
+# Windows that are looked at while later key frames are searched; of those larger than this, one.
+_MOST_AHEAD, _LARGE_BYTES = 2, 100_000_000
 # Hands and ears that a detector takes for faces have scores far below those of faces.
 _LEAST_OF_BEST = 0.65
 
@@ -100,8 +104,8 @@ def follow(
     """Follow one face; the result does not depend on how the frames are batched.
 
     Args:
-        batches: Frames ``[B, H, W, 3]`` RGB in order; at most one batch is held, and 13 frames,
-            or 26 with a pool.
+        batches: Frames ``[B, H, W, 3]`` RGB in order; at most one batch is held, and 13 frames:
+            with a pool 37, of large ones 25.
         tracker: Finds faces and landmarks.
         choice: Whose face, where there are several.
         cuts: First frame of each new shot; the face is chosen anew there, by its likeness to
@@ -125,7 +129,8 @@ def follow(
         known = follower.state(window.first + window.n_own)
         look = partial(follower.look, window, boxes, known)
         waiting.append(look if pool is None else pool.submit(look).result)
-        if pool is None or len(waiting) > 1:
+        n_ahead = 1 if window.frames.nbytes > _LARGE_BYTES else _MOST_AHEAD
+        while len(waiting) > (n_ahead if pool else 0):
             yield waiting.popleft()()
     for found in waiting:
         yield found()
@@ -291,39 +296,60 @@ class _Follower:
         n_known = 0
         if self._next_key_box is not None:
             boxes[0], n_known = self._next_key_box, 1
-        if n_known == len(keys) or self._box is None:
+        if self._box is None:
             return boxes
-        frames = window.frames[keys[n_known:]]
-        rough = np.zeros((len(frames), 4), dtype=np.float32)
         last, seen_at = self._box, self._seen_at
-        # Whoever was lost meanwhile may be anywhere.
-        near = last if n_known and np.isfinite(boxes[0, 0]) else None
-        for row, found in enumerate(self._tracker.detect(frames, near)):
-            others = box_from_detection(found)
-            at = window.first + keys[n_known + row]
-            chosen = match(last, others, max(at - seen_at - KEY_INTERVAL, 0))
-            if chosen is not None:
-                # The detector knows no roll: it is the face's last one.
-                last, seen_at = np.append(others[chosen, :3], last[3]).astype(np.float32), at
-            rough[row] = last
-        points, confidence = look_twice(frames, rough, self._tracker)
-        seen = box_from_points(points)
-        for row, box in enumerate(seen):
-            n_lost = max(window.first + keys[n_known + row] - self._seen_at - KEY_INTERVAL, 0)
-            if confidence[row] >= FOUND and is_same_face(rough[row], box, n_lost):
-                boxes[n_known + row] = box
-        self._remember(window, keys[n_known:], points, boxes[n_known:])
+        faces: dict[int, Face] = {}
+        for row in range(n_known, len(keys)):
+            key, at = keys[row], window.first + keys[row]
+            was_there = row > 0 and bool(np.isfinite(boxes[row - 1, 0]))
+            n_lost = max(at - seen_at - KEY_INTERVAL, 0)
+            face = self._find_next(window.frames[key][None], last, was_there, n_lost)
+            if face is not None:
+                boxes[row], faces[key] = face.box, face
+                last, seen_at = face.box, at
+        self._remember(window, faces)
         return boxes
 
-    def _remember(
-        self, window: Window, keys: Sequence[int], points: F32Array, boxes: F32Array
-    ) -> None:
-        """Renew the memory of the person's looks now and then."""
-        known = np.flatnonzero(np.isfinite(boxes[:, 0]))
+    def _find_next(
+        self, frame: U8Array, last: F32Array, was_there: bool, n_lost: int
+    ) -> Face | None:
+        """Find the face followed at the next key frame.
+
+        Most faces have hardly moved: only where one has is it detected anew.
+
+        Args:
+            frame: ``[1, H, W, 3]``.
+            last: ``[4]`` where the face was seen last.
+            was_there: It was seen at the key frame before.
+            n_lost: For how many frames more it was not.
+        """
+        if was_there:
+            face = self._look_from(frame, last)
+            if face.confidence >= _BEGUN and not has_drifted(last[None], face.box[None])[0]:
+                return face
+        # Whoever was lost meanwhile may be anywhere.
+        [found] = self._tracker.detect(frame, last if was_there else None)
+        others = box_from_detection(found)
+        chosen = match(last, others, n_lost)
+        rough = last
+        if chosen is not None:
+            # The detector knows no roll: it is the face's last one.
+            rough = np.append(others[chosen, :3], last[3]).astype(np.float32)
+        face = self._look_from(frame, rough)
+        is_it = face.confidence >= FOUND and is_same_face(rough, face.box, n_lost)
+        return face if is_it else None
+
+    def _look_from(self, frame: U8Array, rough: F32Array) -> Face:
+        points, confidence = look_twice(frame, rough[None], self._tracker)
+        return Face(box_from_points(points)[0], points[0], float(confidence[0]))
+
+    def _remember(self, window: Window, faces: dict[int, Face]) -> None:
+        """Renew the memory of the person's looks now and then, from faces at key frames."""
         is_due = window.first - self._remembered_at >= _MEMORY_FRAMES
-        if len(known) and is_due and self._likeness is not None:
-            row = int(known[0])
-            look = describe(window.frames[keys[row]], points[row])
+        if faces and is_due and self._likeness is not None:
+            key = min(faces)
+            look = describe(window.frames[key], faces[key].points)
             self._likeness = (1 - _MEMORY_SHARE) * self._likeness + _MEMORY_SHARE * look
             self._remembered_at = window.first
 

@@ -81,6 +81,9 @@ class Reenact:
                 f"the driver {tracked['name']} is a still picture",
                 hint="give --driver a video; still pictures are for --source",
             )
+        if job.gives is not None:
+            # Whoever takes the frames has something to prepare too.
+            job.gives.begin()
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         driver = load_tracked(job.inputs["driver"].file("landmarks.npz")).points
         cuts = tracked["cuts"]
@@ -100,8 +103,6 @@ class Reenact:
             n_threads = drawing_threads(devices[0].type, len(devices))
             at_once = frames_at_once(devices[0].type, n_threads, job.resources.batch_size)
 
-            if job.gives is not None:
-                job.gives.begin()
             bounds = chunk_bounds(len(points), job.resources.chunk_frames)
             # The frames are in the name: an interrupted run may have used another chunk size.
             names = [f"crops-{start:06d}-{stop:06d}.mkv" for start, stop in bounds]

@@ -47,7 +47,7 @@ class Track:
     """
 
     name: ClassVar[str] = "track"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     tracker: TrackerName = "bundled"
     face: str = "largest"
     no_face: NoFace = "interpolate"
@@ -139,12 +139,12 @@ def _follow_in_parts(
 
 @contextmanager
 def _looking_aside(resources: Resources) -> Iterator[Executor | None]:
-    """Share the processor: half for whoever searches key frames, half for a thread that looks.
+    """Share the processor: threads look at frames beside the one that searches key frames.
 
-    Two small networks side by side finish sooner than each of them split over all cores.
+    Small networks side by side finish sooner than each of them split over all cores.
 
     Yields:
-        The thread; None where a device computes, or one thread alone.
+        The threads; None where a device computes, or one thread alone.
     """
     import torch
 
@@ -156,7 +156,7 @@ def _looking_aside(resources: Resources) -> Iterator[Executor | None]:
         return
     with (
         cpu_threads(n_each),
-        ThreadPoolExecutor(1, "look", torch.set_num_threads, (n_each,)) as pool,
+        ThreadPoolExecutor(2, "look", torch.set_num_threads, (n_each,)) as pool,
     ):
         yield pool
 
