@@ -3,9 +3,11 @@
 import gc
 import json
 import shutil
+import threading
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from thvideo.pipeline.recipe import make_recipe
 from thvideo.pipeline.runner import run
 from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import Resources
+from thvideo.stages.composite import Composite
+from thvideo.stages.reenact import Reenact
 from thvideo.synthesis.identity import load_identity
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, read_frames, scan
@@ -88,6 +92,25 @@ def test_a_second_run_reuses_everything(reenact: Runner, tmp_path: Path) -> None
 def test_an_option_of_composite_runs_composite_alone(reenact: Runner, tmp_path: Path) -> None:
     reenact(tmp_path / "first.mp4")
     assert ran(reenact(tmp_path / "second.mp4", crf=30)) == ["composite"]
+
+
+def test_composite_gets_ready_while_reenact_does(
+    reenact: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_preparing = threading.Event()
+    finisher, generator = Composite._finisher, Reenact._generator
+
+    def prepares(self: Composite, *given: Any) -> Any:
+        is_preparing.set()
+        return finisher(self, *given)
+
+    def waits(self: Reenact, *given: Any) -> Any:
+        assert is_preparing.wait(20)
+        return generator(self, *given)
+
+    monkeypatch.setattr(Composite, "_finisher", prepares)
+    monkeypatch.setattr(Reenact, "_generator", waits)
+    assert {"reenact", "composite"} <= set(ran(reenact(tmp_path / "out.mp4", mouth=0.9)))
 
 
 def test_a_copied_workspace_is_reused(
