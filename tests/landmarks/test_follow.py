@@ -241,6 +241,20 @@ def test_a_face_that_the_detector_loses_is_still_followed_by_its_landmarks():
     assert follow_all(frames, tracker).found.all()
 
 
+def test_a_fast_face_is_followed_by_the_detector_where_its_landmarks_are_unsure():
+    class Blurred(SquareTracker):
+        def landmarks(self, frames, boxes):
+            points, confidence = super().landmarks(frames, boxes)
+            confidence[frames[:, 0, 0, 0] == 61] = 0.2
+            return points, confidence
+
+    frames = [paint([Square(50 + 4.5 * i, 60, 40)], size=(120, 400)) for i in range(60)]
+    for frame in frames[16:21]:
+        frame[0, 0, 0] = 61
+    followed = follow_all(frames, Blurred())
+    assert np.flatnonzero(~followed.found).tolist() == list(range(16, 21))
+
+
 def test_a_picture_of_one_frame_is_enough():
     followed = follow_all([paint([Square(80, 60, 40)])], SquareTracker())
     assert followed.found.tolist() == [True]

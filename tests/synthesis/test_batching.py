@@ -46,6 +46,19 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(error: Exception) 
     assert tried == [8, 4, 2, 2, 2, 2, 1]
 
 
+def test_a_leftover_that_does_not_fit_once_costs_the_batches_to_come_a_half() -> None:
+    at_once, tried = BatchSize(8), []
+
+    def work(part: slice) -> None:
+        tried.append(part.stop - part.start)
+        if tried.count(1) == 1:
+            raise MemoryError
+
+    list(in_batches(9, at_once, work))
+    list(in_batches(8, at_once, work))
+    assert tried == [8, 1, 1, 4, 4]
+
+
 def test_one_item_that_does_not_fit_is_a_device_error_with_a_hint() -> None:
     def work(part: slice) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

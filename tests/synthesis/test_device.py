@@ -67,6 +67,8 @@ def test_several_devices_are_named_between_commas_and_whoever_needs_one_takes_th
         ("cuda:0,cuda:2", "no device 'cuda:2'"),
         ("cpu,cuda:0", "different kinds"),
         ("cuda:0 cuda:1", "unknown device"),
+        ("cuda:1,cuda:1", "a device twice"),
+        ("cuda,cuda:0", "a device twice"),
     ],
 )
 def test_a_bad_list_of_devices_is_one_line_with_a_way_out(

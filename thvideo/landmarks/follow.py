@@ -304,16 +304,17 @@ class _Follower:
             key, at = keys[row], window.first + keys[row]
             was_there = row > 0 and bool(np.isfinite(boxes[row - 1, 0]))
             n_lost = max(at - seen_at - KEY_INTERVAL, 0)
-            face = self._find_next(window.frames[key][None], last, was_there, n_lost)
+            place, face = self._find_next(window.frames[key][None], last, was_there, n_lost)
+            if place is not None:
+                last, seen_at = place, at
             if face is not None:
                 boxes[row], faces[key] = face.box, face
-                last, seen_at = face.box, at
         self._remember(window, faces)
         return boxes
 
     def _find_next(
         self, frame: U8Array, last: F32Array, was_there: bool, n_lost: int
-    ) -> Face | None:
+    ) -> tuple[F32Array | None, Face | None]:
         """Find the face followed at the next key frame.
 
         Most faces have hardly moved: only where one has is it detected anew.
@@ -323,11 +324,17 @@ class _Follower:
             last: ``[4]`` where the face was seen last.
             was_there: It was seen at the key frame before.
             n_lost: For how many frames more it was not.
+
+        Returns:
+            Where it is, ``[4]``, and its landmarks if they convince.
         """
-        if was_there:
-            face = self._look_from(frame, last)
-            if face.confidence >= _BEGUN and not has_drifted(last[None], face.box[None])[0]:
-                return face
+        face = self._look_from(frame, last) if was_there else None
+        if (
+            face is not None
+            and face.confidence >= _BEGUN
+            and not has_drifted(last[None], face.box[None])[0]
+        ):
+            return face.box, face
         # Whoever was lost meanwhile may be anywhere.
         [found] = self._tracker.detect(frame, last if was_there else None)
         others = box_from_detection(found)
@@ -336,9 +343,11 @@ class _Follower:
         if chosen is not None:
             # The detector knows no roll: it is the face's last one.
             rough = np.append(others[chosen, :3], last[3]).astype(np.float32)
-        face = self._look_from(frame, rough)
-        is_it = face.confidence >= FOUND and is_same_face(rough, face.box, n_lost)
-        return face if is_it else None
+        if chosen is not None or face is None:
+            face = self._look_from(frame, rough)
+        if face.confidence >= FOUND and is_same_face(rough, face.box, n_lost):
+            return face.box, face
+        return (None if chosen is None else rough), None
 
     def _look_from(self, frame: U8Array, rough: F32Array) -> Face:
         points, confidence = look_twice(frame, rough[None], self._tracker)

@@ -1,5 +1,6 @@
 """In which arithmetic networks run."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -16,6 +17,13 @@ def arithmetic(precision: Precision, device: torch.device) -> AbstractContextMan
     """
     wanted = precision == "bf16" or (precision == "auto" and multiplies_bf16(device))
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def precision_of_all(precision: Precision, devices: Sequence[torch.device]) -> Precision:
+    """Return what several devices draw in alike: "auto" takes bf16 only where all have it."""
+    if precision == "auto" and not all(map(multiplies_bf16, devices)):
+        return "fp32"
+    return precision
 
 
 def multiplies_bf16(device: torch.device) -> bool:

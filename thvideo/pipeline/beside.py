@@ -109,8 +109,8 @@ class Beside:
         if self._error is not None:
             raise self._error
 
-    def until_it_gives(self) -> Iterator[events.Event]:
-        """Yield what it tells until there is something to take, or nothing ever will be.
+    def until_it_begins(self) -> Iterator[events.Event]:
+        """Yield what it tells until the taker may get ready, or nothing will ever come.
 
         Raises:
             BaseException: What it failed with.

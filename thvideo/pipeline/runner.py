@@ -136,7 +136,7 @@ def _follow_both(
         if making is not None:
             held.enter_context(_failures_explained(workspace.root))
             beside = held.enter_context(Beside(maker.node.id, making.run(), handover))
-            yield from beside.until_it_gives()
+            yield from beside.until_it_begins()
             arriving = {taker.node.takes: handover}
             taking = yield from _begin(taker, made, workspace, resources, held, arriving=arriving)
             for event in taking.run() if taking is not None else ():

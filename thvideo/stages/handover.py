@@ -38,7 +38,7 @@ class Handover:
         self.begun = threading.Event()
 
     def begin(self) -> None:
-        """Say that frames will come: whoever takes them may get ready."""
+        """Say that frames will come unless something fails: whoever takes them may get ready."""
         self.begun.set()
 
     def give(self, start: int, stop: int, batches: Iterable[U8Array]) -> None:

@@ -20,6 +20,7 @@ from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 if TYPE_CHECKING:
     import torch
 
+    from thvideo.models.precision import Precision
     from thvideo.synthesis.batching import BatchSize
     from thvideo.synthesis.generator import Generator
     from thvideo.synthesis.identity import Identity
@@ -70,6 +71,7 @@ class Reenact:
         with loading():
             from thvideo.landmarks.adapt import AdaptSettings, adapt
             from thvideo.landmarks.tracked import load_tracked
+            from thvideo.models.precision import precision_of_all
             from thvideo.synthesis.batching import frames_at_once
             from thvideo.synthesis.device import choose_devices, cpu_threads
             from thvideo.synthesis.identity import load_identity
@@ -89,7 +91,8 @@ class Reenact:
         cuts = tracked["cuts"]
         devices = choose_devices(job.resources.device)
         with cpu_threads(job.resources.threads):
-            generators = [self._generator(job, identity, device) for device in devices]
+            precision = precision_of_all(job.resources.precision, devices)
+            generators = [self._generator(job, identity, device, precision) for device in devices]
             settings = AdaptSettings(
                 self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
             )
@@ -125,7 +128,9 @@ class Reenact:
             source_frames=np.bincount(sources).tolist(),
         )
 
-    def _generator(self, job: Job, identity: "Identity", device: "torch.device") -> "Generator":
+    def _generator(
+        self, job: Job, identity: "Identity", device: "torch.device", precision: "Precision"
+    ) -> "Generator":
         if self.generator == "warp":
             from thvideo.draft.warp_generator import WarpGenerator
 
@@ -141,7 +146,7 @@ class Reenact:
         else:
             adain = feed_forward(networks, identity.embedding)
         source = SourceCrops(identity.crops, identity.landmarks)
-        return NeuralGenerator(networks, source, adain, job.resources.precision)
+        return NeuralGenerator(networks, source, adain, precision)
 
 
 def _given(batches: Iterable[U8Array], start: int, gives: Handover | None) -> Iterator[U8Array]:

@@ -141,7 +141,8 @@ def _follow_in_parts(
 def _looking_aside(resources: Resources) -> Iterator[Executor | None]:
     """Share the processor: threads look at frames beside the one that searches key frames.
 
-    Small networks side by side finish sooner than each of them split over all cores.
+    Small networks side by side finish sooner than each of them split over all cores. Each takes
+    half of the cores, the three together more than there are: they wait for each other in turns.
 
     Yields:
         The threads; None where a device computes, or one thread alone.

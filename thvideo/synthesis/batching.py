@@ -49,10 +49,9 @@ class BatchSize:
         #: What an item took: at half the size, and in each batch of this one.
         self._half_s, self._seen_s = math.inf, list[float]()
 
-    def halve(self, n_tried: int) -> None:
-        """Note that so many items did not fit."""
-        self.size = max(1, min(self.size, n_tried) // 2)
-        self._most = 0
+    def halve(self) -> None:
+        """Note that a batch did not fit."""
+        self.size, self._most = max(1, self.size // 2), 0
 
     def took(self, n_items: int, seconds: float) -> None:
         """Note how long a batch took, and choose the size of the next."""
@@ -126,7 +125,7 @@ def in_batches(
                 ) from error
             # The traceback holds the failed batch's tensors until it is dropped.
             error.__traceback__ = None
-            batch.halve(n_tried)
+            batch.halve()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue

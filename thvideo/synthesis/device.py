@@ -17,7 +17,8 @@ def choose_devices(names: str) -> list[torch.device]:
             kind between commas, such as "cuda:0,cuda:1".
 
     Raises:
-        DeviceError: A name is unknown, this machine has no such device, or the kinds differ.
+        DeviceError: A name is unknown or there twice, this machine has no such device, or the
+            kinds differ.
     """
     devices = [_choose(name.strip()) for name in names.split(",")]
     if len({device.type for device in devices}) > 1:
@@ -25,6 +26,12 @@ def choose_devices(names: str) -> list[torch.device]:
         raise DeviceError(
             f"'{names}' names devices of different kinds",
             hint="name several of one kind, such as --device cuda:0,cuda:1",
+        )
+    is_named_twice = len({device.index or 0 for device in devices}) < len(devices)
+    if is_named_twice and devices[0].type != "cpu":
+        raise DeviceError(
+            f"'{names}' names a device twice",
+            hint="name each once, such as --device cuda:0,cuda:1",
         )
     return devices
 
