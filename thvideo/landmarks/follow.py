@@ -304,9 +304,9 @@ class _Follower:
             key, at = keys[row], window.first + keys[row]
             was_there = row > 0 and bool(np.isfinite(boxes[row - 1, 0]))
             n_lost = max(at - seen_at - KEY_INTERVAL, 0)
-            place, face = self._find_next(window.frames[key][None], last, was_there, n_lost)
-            if place is not None:
-                last, seen_at = place, at
+            where, face = self._find_next(window.frames[key][None], last, was_there, n_lost)
+            if where is not None:
+                last, seen_at = where, at
             if face is not None:
                 boxes[row], faces[key] = face.box, face
         self._remember(window, faces)
