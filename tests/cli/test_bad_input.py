@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_prepare import DRIVER
 from thvideo.errors import ExitCode
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -158,9 +159,11 @@ def test_a_picture_without_a_face_is_an_input_error(
     from skimage import data
 
     Image.fromarray(data.astronaut()).save(tmp_path / "face.png")
-    source = media / "sky.png" if which == "source" else tmp_path / "face.png"
-    files = ("--source", source, "--driver", media / "sky.mp4")
-    done = thvideo("reenact", *files, "-o", "out.mp4")
+    # They are tracked side by side: the other one has a face.
+    source, driver = tmp_path / "face.png", media / "sky.mp4"
+    if which == "source":
+        source, driver = media / "sky.png", DRIVER
+    done = thvideo("reenact", "--source", source, "--driver", driver, "-o", "out.mp4")
     error, _ = explained(done)
     assert done.returncode == ExitCode.INPUT
     assert re.search("face", error)
