@@ -37,10 +37,10 @@ def choose_devices(names: str) -> list[torch.device]:
 
 
 def choose_device(names: str) -> torch.device:
-    """Turn names into one device, the first of several; see `choose_devices`.
+    """Turn names into one device, the first of several.
 
     Raises:
-        DeviceError: A name is unknown, this machine has no such device, or the kinds differ.
+        DeviceError: As of `choose_devices`.
     """
     return choose_devices(names)[0]
 
