@@ -72,6 +72,7 @@ class SquareTracker:
     """Finds painted squares; counts what it was asked, in frames."""
 
     name: str = "squares"
+    clear: float = 0.95
     n_detected: int = 0
     n_placed: int = 0
     blind: set[int] = field(default_factory=set)

@@ -58,6 +58,8 @@ class BundledTracker:
     """
 
     name = "bundled"
+    # The median over 237 pictures is 0.993.
+    clear = 0.99
 
     def __init__(
         self,

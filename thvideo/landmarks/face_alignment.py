@@ -59,6 +59,8 @@ class FaceAlignmentTracker:
     """
 
     name = "face-alignment"
+    # Heat maps' peaks, whose heights differ with focus: fit and symmetry have to say the rest.
+    clear = 0.7
 
     def __init__(self, device: str = "cpu", batch_size: int = 16) -> None:
         self._device = device

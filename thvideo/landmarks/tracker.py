@@ -17,9 +17,13 @@ _N_IBUG = 68
 
 
 class Tracker(Protocol):
-    """Finds faces and their landmarks; implementations differ in the networks behind them."""
+    """Finds faces and their landmarks; implementations differ in the networks behind them.
+
+    ``clear`` is the confidence in the landmarks of a clear face, seen upright.
+    """
 
     name: str
+    clear: float
 
     def detect(self, frames: U8Array, near: F32Array | None = None) -> list[F32Array]:
         """Find the faces of every frame.
