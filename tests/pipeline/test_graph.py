@@ -224,3 +224,13 @@ def test_a_single_stage_shares_its_artifacts_with_the_whole(recipe, workspace):
 def test_a_recipe_that_lacks_something_says_what(recipe, change, said):
     with pytest.raises(UsageError, match=said):
         reenact_graph(replace(recipe, **change))
+
+
+def test_what_a_name_says_of_a_file_is_in_its_key_and_nothing_else_of_it(recipe, workspace):
+    def key(name: str) -> str:
+        path = recipe.driver.with_name(name)
+        path.write_bytes(recipe.driver.read_bytes())
+        return keys(replace(recipe, driver=path), workspace)["extract driver"]
+
+    assert key("other.mp4") == key("OTHER.MP4") == key("driver.mp4") != key("driver.txt")
+    assert key("a." + "x" * 200) == key("a") == key("a.\udce9")

@@ -18,6 +18,12 @@ def ffmpeg(*args: object) -> None:
     subprocess.run(command, check=True)
 
 
+def described(path: Path) -> str:
+    """Return what ffmpeg prints of a file."""
+    command = [str(ffmpeg_path()), "-hide_banner", "-nostdin", "-i", f"file:{path}"]
+    return subprocess.run(command, capture_output=True, check=False).stderr.decode()
+
+
 def pattern(n_frames: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
     """Return frames ``[T, H, W, 3]`` whose left half tells their number and right half moves."""
     frames = np.zeros((n_frames, *size, 3), np.uint8)

@@ -2,13 +2,16 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg, numbers, uneven, write_video
@@ -29,6 +32,12 @@ COLOURS = [
 ]
 CARRIERS = ["bt709", "smpte170m", "bt470bg", "bt2020nc", "smpte240m", "fcc"]
 MATRICES = {"bt709": "bt709", "bt2020nc": "bt2020", "smpte240m": "smpte240m", "fcc": "fcc"}
+
+
+def ffmpeg_version() -> tuple[int, int]:
+    said = run_ffmpeg(["-version"]).decode()
+    found = re.match(r"ffmpeg version n?(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (99, 0)
 
 
 def scanned(path: Path) -> Scan:
@@ -117,15 +126,63 @@ def test_hdr_is_decoded_with_and_without_a_tone_mapper(make: Make, filters: froz
     assert len(run_ffmpeg(args)) == 2 * 64 * 192 * 3
 
 
-def test_rotated_frames_are_upright(make: Make, tmp_path: Path) -> None:
+def turned_by_the_container(flat: Path, out: Path) -> None:
+    ffmpeg("-display_rotation", -90, "-i", flat, "-c", "copy", out)
+
+
+def turned_by_a_message(flat: Path, out: Path) -> None:
+    ffmpeg(
+        "-i",
+        flat,
+        "-c",
+        "copy",
+        "-bsf:v",
+        "h264_metadata=display_orientation=insert:rotate=-90",
+        out,
+    )
+
+
+def turned_by_exif(flat: Path, out: Path) -> None:
+    picture, exif = Image.fromarray(all_frames(flat)[0]), Image.Exif()
+    exif[0x0112] = 6  # the stored top is the right side
+    picture.save(out.with_suffix(".jpg"), exif=exif, quality=95)
+    ffmpeg("-loop", 1, "-i", out.with_suffix(".jpg"), "-frames:v", 2, "-c", "copy", out)
+
+
+TURNS = [turned_by_the_container, turned_by_a_message, turned_by_exif]
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_turned_frames_are_upright(
+    make: Make, tmp_path: Path, turn: Callable[[Path, Path], None]
+) -> None:
     flat = make("flat.mp4", "-vf", "drawbox=0:0:16:16:red:fill", video="color=gray:s=64x48:d=0.1")
-    turned = tmp_path / "turned.mp4"
-    ffmpeg("-display_rotation", -90, "-i", flat, "-c", "copy", turned)
+    turned = tmp_path / ("turned.avi" if turn is turned_by_exif else "turned.mp4")
+    turn(flat, turned)
+    if turn is turned_by_exif and ffmpeg_version() < (8, 0):
+        pytest.skip("ffmpeg reads EXIF in video since version 8")
     frame = all_frames(turned)[0]
     assert frame.shape == (64, 48, 3)
     # The corner that is stored at the upper left appears at the upper right.
     assert frame[6, 40, 0] > 180 > 100 > frame[6, 6, 0] - 60
     assert frame[6, 6, 0] < 160
+
+
+def test_the_containers_aspect_goes_before_the_codecs(make: Make, tmp_path: Path) -> None:
+    flat = make("flat.mp4", "-vf", "setsar=1", video="testsrc2=s=64x96:d=0.1")
+    for name in ("wide.mp4", "wide.mkv", "wide.mov"):
+        wide = tmp_path / name
+        ffmpeg("-i", flat, "-c", "copy", "-aspect", "4:3", wide)
+        assert all_frames(wide).shape[1:] == (96, 128, 3), name
+
+
+def test_oblong_pixels_that_lie_on_their_side_become_square(make: Make, tmp_path: Path) -> None:
+    flat, turned = (
+        make("flat.mp4", "-vf", "setsar=2/1", video="testsrc2=s=64x96:d=0.1"),
+        tmp_path / "t.mp4",
+    )
+    turned_by_the_container(flat, turned)
+    assert all_frames(turned).shape[1:] == (128, 96, 3)
 
 
 def test_oblong_pixels_become_square(make: Make) -> None:

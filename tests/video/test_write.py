@@ -7,12 +7,20 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.video.made_videos import children, ffmpeg, numbers, pattern, uneven, write_video
+from tests.video.made_videos import (
+    children,
+    described,
+    ffmpeg,
+    numbers,
+    pattern,
+    uneven,
+    write_video,
+)
 from thvideo.errors import StageError, WorkspaceError
 from thvideo.video.drift import measure_drift
 from thvideo.video.encode import EncodeSettings
 from thvideo.video.ffmpeg import running
-from thvideo.video.probe import describe, probe
+from thvideo.video.probe import probe
 from thvideo.video.read import Scan, read_frames, scan
 from thvideo.video.timing import FrameTimes
 from thvideo.video.write import count_frames, encode_chunk, join, write_clip, write_crop_chunk
@@ -128,7 +136,7 @@ def test_odd_sizes_become_even(tmp_path: Path) -> None:
 def test_metadata_says_that_the_video_is_synthetic(tmp_path: Path, container: str) -> None:
     words = {"title": "T: 'a' = b", "comment": "synthetic – made by thvideo", "description": "D; d"}
     times = FrameTimes.constant(Fraction(25), 3)
-    text = describe(write_video(tmp_path, times, container, metadata=words))
+    text = described(write_video(tmp_path, times, container, metadata=words))
     if container == "mov":
         # QuickTime's own metadata has no description.
         del words["description"]

@@ -13,7 +13,7 @@ from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
 from thvideo.stages.composite import CROPS, AudioChoice, Composite
 from thvideo.stages.embed import Embed
-from thvideo.stages.extract import Extract
+from thvideo.stages.extract import Extract, plain_suffix
 from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
@@ -145,11 +145,11 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
     nodes: list[Node] = []
     frames, landmarks = [], []
     for number, path in enumerate(recipe.sources, start=1):
-        source = Node(f"extract source {number}", Extract(), files={"file": path}, is_aside=True)
+        source = _extract(f"extract source {number}", path, is_aside=True)
         frames.append(_add(nodes, source))
         landmarks.append(_add(nodes, _track_source(recipe, number, frames[-1])))
     if recipe.driver is not None:
-        driver = _add(nodes, Node("extract driver", Extract(), files={"file": recipe.driver}))
+        driver = _add(nodes, _extract("extract driver", recipe.driver))
         driver_track = Track(recipe.tracker, recipe.driver_face, recipe.no_face, recipe.smooth)
         moved_by = _add(nodes, Node("track driver", driver_track, {"frames": driver}))
     if single:
@@ -228,6 +228,11 @@ def _perceptual_of(recipe: Recipe, finetune: Finetune) -> dict[str, Path]:
         if path.is_file() and path.stat().st_size:
             check_perceptual_file(name, path)
     return dict(recipe.perceptual)
+
+
+def _extract(node_id: str, path: Path, *, is_aside: bool = False) -> Node:
+    stage = Extract(suffix=plain_suffix(path))
+    return Node(node_id, stage, files={"file": path}, is_aside=is_aside)
 
 
 def _track_source(recipe: Recipe, number: int, frames: str) -> Node:

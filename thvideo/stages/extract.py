@@ -1,5 +1,6 @@
 """Extract: seal an input file and read its frames' exact times, colours, cuts and sound."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ class Extract:
     it when they are needed, so that nothing is compressed twice.
 
     Args:
+        suffix: The file's extension as ``plain_suffix`` gives it: where a file's content leaves
+            it open, ffmpeg takes the container that the name says.
         max_picture_side: Larger pictures are reduced to this many pixels on the longer side.
     """
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    suffix: str = ""
     max_picture_side: int = 4096
 
     def skip_reason(self) -> str | None:
@@ -37,7 +41,7 @@ class Extract:
         if is_picture(path):
             yield from self._seal_picture(path, job)
         else:
-            yield from _seal_video(path, job)
+            yield from self._seal_video(path, job)
 
     def _seal_picture(self, path: Path, job: Job) -> Iterator[StageEvent]:
         from thvideo.imaging.picture import load_picture, save_png
@@ -51,43 +55,42 @@ class Extract:
         )
         yield Progress(1, 1)
 
+    def _seal_video(self, path: Path, job: Job) -> Iterator[StageEvent]:
+        from thvideo.video.probe import probe
+        from thvideo.video.read import Scan, scan
 
-def _seal_video(path: Path, job: Job) -> Iterator[StageEvent]:
-    from thvideo.video.probe import probe
-    from thvideo.video.read import Scan, scan
-
-    sealed = "original" + _safe_suffix(path)
-    info = probe(path)
-    result: Scan | None = None
-    for event in scan(path, info):
-        if isinstance(event, Scan):
-            result = event
-        else:
-            yield Progress(event.done, event.total)
-    assert result is not None  # scan() ends with a Scan or raises
-    with job.chunks.writing(sealed) as temporary:
-        shutil.copyfile(path, temporary)
-    with job.chunks.writing(INFO) as temporary:
-        temporary.write_text(info.to_json())
-    with job.chunks.writing(TIMES) as temporary:
-        result.times.save(temporary)
-    for text in result.notices:
-        yield Notice(f"{path.name}: {text}")
-    job.facts.update(
-        kind="video",
-        file=sealed,
-        size=list(info.size),
-        n_frames=result.times.n_frames,
-        cuts=list(result.cuts),
-        rate=str(result.times.rate),
-        is_constant_rate=result.times.is_constant,
-        duration_s=result.times.duration_s,
-        has_audio=info.has_audio,
-        name=path.name,
-    )
+        sealed = "original" + self.suffix
+        info = probe(path)
+        result: Scan | None = None
+        for event in scan(path, info):
+            if isinstance(event, Scan):
+                result = event
+            else:
+                yield Progress(event.done, event.total)
+        assert result is not None  # scan() ends with a Scan or raises
+        with job.chunks.writing(sealed) as temporary:
+            shutil.copyfile(path, temporary)
+        with job.chunks.writing(INFO) as temporary:
+            temporary.write_text(info.to_json())
+        with job.chunks.writing(TIMES) as temporary:
+            result.times.save(temporary)
+        for text in result.notices:
+            yield Notice(f"{path.name}: {text}")
+        job.facts.update(
+            kind="video",
+            file=sealed,
+            size=list(info.size),
+            n_frames=result.times.n_frames,
+            cuts=list(result.cuts),
+            rate=str(result.times.rate),
+            is_constant_rate=result.times.is_constant,
+            duration_s=result.times.duration_s,
+            has_audio=info.has_audio,
+            name=path.name,
+        )
 
 
-def _safe_suffix(path: Path) -> str:
+def plain_suffix(path: Path) -> str:
     """Return the file's extension if it is plain, so that the sealed name is ours alone."""
     suffix = path.suffix.lower()
-    return suffix if suffix[1:].isalnum() and suffix.isascii() else ""
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ""

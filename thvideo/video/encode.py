@@ -252,7 +252,8 @@ def gif_arguments(out: Path, palette: Path, times: FrameTimes) -> list[str]:
 
     A GIF counts in hundredths of a second: each frame is within 5 ms of its time, nothing adds up.
     """
-    video, colours = chunk_list_input()["v:0"], media_input(palette)["v:0"]
+    video = chunk_list_input()["v:0"]
+    colours = media_input(palette, format_whitelist="png_pipe")["v:0"]
     stream = ffmpeg.filter([video, colours], "paletteuse", dither="bayer", bayer_scale=3)
     last = times.duration - times.at(times.n_frames - 1)
     options = {

@@ -16,8 +16,16 @@ from thvideo.errors import StageError, ThvideoError, WorkspaceError
 
 # -fps_mode came with 5.1; without it frames can be dropped or doubled.
 OLDEST_FFMPEG = (5, 1)
-# Nothing a person's file refers to (playlists, data: and http: links) is ever opened.
-PROTOCOLS = "file,pipe"
+# Files are taken for what these demuxers find in them. The others read playlists, which open
+# further files, or go by the name alone: any text is a video to the one for terminals.
+_DEMUXERS = (
+    "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,mxf,gxf,dv,rm,wtv,nut,ivf,obu,av1,"
+    "h261,h263,h264,hevc,vvc,m4v,mjpeg,vc1,cavsvideo,dhav,yuv4mpegpipe,jpegxl_anim,jpegxl_pipe,"
+    "gif,apng,wav,w64,aiff,caf,mp3,aac,loas,ac3,eac3,dts,dtshd,truehd,mlp,flac,ape,wv,tta,tak,mpc,mpc8,"
+    "amr,au,iff,dsf,oma,voc"
+)
+#: Options before a file: nothing that it refers to (data: and http: links) is ever opened.
+READS_ONLY_THE_FILE = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "level+error")
 # What stands before ffmpeg's words on its newer versions' first line of an error.
 _PREFIX = re.compile(r"^(\[[^\]]*\] ?)*(Error opening (input|output): )?")
@@ -83,14 +91,14 @@ def media_input(path: Path, **options: Any) -> Any:
     """Return a graph's input that reads the file and nothing that the file refers to."""
     import ffmpeg
 
-    return ffmpeg.input(file_url(path), protocol_whitelist=PROTOCOLS, **options)
+    return ffmpeg.input(file_url(path), **{**READS_ONLY_THE_FILE, **options})
 
 
 def pipe_input(**options: Any) -> Any:
     """Return a graph's input that reads standard input."""
     import ffmpeg
 
-    return ffmpeg.input("pipe:0", protocol_whitelist=PROTOCOLS, **options)
+    return ffmpeg.input("pipe:0", protocol_whitelist="file,pipe", **options)
 
 
 def arguments(*outputs: Any) -> list[str]:

@@ -1,6 +1,12 @@
-"""What a media file holds, read from ffmpeg's own description of it."""
+"""What a media file holds, read from what ffmpeg says of it and of its first frame.
+
+The ffmpeg that comes with imageio-ffmpeg has no ffprobe, and another library's decoders could see
+another file than the ones that decode it. So known lines of ffmpeg's log are parsed: each begins
+as no text in a file can (that is indented), and the file's own name is taken out before.
+"""
 
 import json
+import os
 import re
 import subprocess
 from dataclasses import asdict, dataclass
@@ -9,13 +15,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thvideo.errors import InputError
-from thvideo.video.ffmpeg import PROTOCOLS, ffmpeg_path, file_url, meaningful_line
+from thvideo.video.ffmpeg import (
+    READS_ONLY_THE_FILE,
+    ffmpeg_path,
+    file_url,
+    meaningful_line,
+)
 
-# Demuxers that open other files: a person's "video" must not make us read those.
-_PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "imf", "sdp"})
 # Above these sizes players take video without a tag for BT.709; mpv and VLC draw the same line.
 _HD_WIDTH, _HD_HEIGHT = 1280, 576
 _HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+# What `-loglevel level+info` puts before a line; a frame's line also names the filter.
+_INFO = r"^\[info\] "
+_OF_FRAME = r"^\[Parsed_showinfo_\d+ @ \w+\] \[info\] "
 
 Wanted = Literal["video", "sound"]
 _WANTED: dict[Wanted, tuple[str, str]] = {
@@ -30,9 +42,6 @@ class VideoInfo:
 
     Args:
         size: (height, width) of the frames as they are delivered: upright, square pixels.
-        coded_size: (height, width) as stored.
-        sar: Width of a stored pixel divided by its height.
-        rotation_deg: Clockwise turn that makes stored frames upright: 0, 90, 180 or 270.
         codec: Name of the video codec.
         pix_fmt: ffmpeg's name of the pixel format.
         bit_depth: Bits of one sample.
@@ -44,16 +53,13 @@ class VideoInfo:
         time_base: Seconds of one tick of the stream's times.
         rate: Average frames per second as the file declares them; 0 if it does not.
         duration_s: Seconds the file declares in all; 0 if it does not.
+        end_s: When it ends on its own clock by what it declares; 0 if it does not.
         container: ffmpeg's name of the container.
         audio_codec: Name of the first sound's codec, "" without sound.
         audio_rate: Samples per second, 0 without sound.
-        n_other_streams: Subtitles, data and further streams.
     """
 
     size: tuple[int, int]
-    coded_size: tuple[int, int]
-    sar: Fraction
-    rotation_deg: int
     codec: str
     pix_fmt: str
     bit_depth: int
@@ -64,10 +70,10 @@ class VideoInfo:
     time_base: Fraction
     rate: Fraction
     duration_s: float
+    end_s: float
     container: str
     audio_codec: str
     audio_rate: int
-    n_other_streams: int
 
     @property
     def has_audio(self) -> bool:
@@ -92,10 +98,9 @@ class VideoInfo:
     def from_json(text: str) -> "VideoInfo":
         """Read what ``to_json`` wrote."""
         values = json.loads(text)
-        for name in ("sar", "time_base", "rate"):
+        for name in ("time_base", "rate"):
             values[name] = Fraction(values[name])
-        for name in ("size", "coded_size"):
-            values[name] = tuple(values[name])
+        values["size"] = tuple(values["size"])
         return VideoInfo(**values)
 
 
@@ -108,36 +113,27 @@ class AudioInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read what the file holds, without decoding it.
+    """Read what the file holds; of the picture, its first frame is decoded.
 
     Raises:
         InputError: The file is empty, no media file, a playlist, or has no picture.
     """
-    text = describe(path)
-    container = _container(text)
-    videos = [line for line in _stream_lines(text, "Video") if "(attached pic)" not in line]
-    sounds = _stream_lines(text, "Audio")
+    said = _ask(path, "video")
+    videos = [line for line in said.streams("Video") if not _IS_COVER.search(line)]
+    audio = parse_audio(said.streams("Audio"))
     if not videos:
-        if sounds:
+        if audio:
             raise InputError(
                 f"{path} has sound but no picture", hint="give a video; sound goes to --audio"
             )
         raise InputError(f"{path} holds no video", hint="give an mp4, mov, mkv or webm file")
-    audio = parse_audio(sounds)
-    about_video = text.partition(videos[0])[2].partition("  Stream #")[0]
-    rotation = re.search(r"rotation of (-?[\d.]+) deg", about_video)
-    picture = _parse_video(path, videos[0], -float(rotation[1]) if rotation else 0.0)
-    n_streams = len(re.findall(r"^ *Stream #0:", text, re.M))
-    duration = re.search(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", text)
-    hours, minutes, seconds = duration.groups() if duration else (0, 0, 0)
     return VideoInfo(
-        **picture,
-        time_base=_time_base(path),
-        duration_s=int(hours) * 3600 + int(minutes) * 60 + float(seconds),
-        container=container,
+        **_stream(videos[0]),
+        **_first_frame(path, said.log, videos[0]),
+        **said.span(),
+        container=said.container(),
         audio_codec=audio.codec if audio else "",
         audio_rate=audio.rate if audio else 0,
-        n_other_streams=n_streams - 1 - bool(audio),
     )
 
 
@@ -147,15 +143,41 @@ def probe_audio(path: Path) -> AudioInfo | None:
     Raises:
         InputError: The file is empty or no media file.
     """
-    return parse_audio(_stream_lines(describe(path, "sound"), "Audio"))
+    return parse_audio(_ask(path, "sound").streams("Audio"))
 
 
-def describe(path: Path, wanted: Wanted = "video") -> str:
-    """Return ffmpeg's description of the file, from ``Input #0`` on.
+_IS_COVER = re.compile(r"\((attached pic|timed thumbnails)\)")
 
-    Args:
-        path: The file.
-        wanted: What the file is for, as errors shall say it.
+
+@dataclass(frozen=True)
+class _Said:
+    """What ffmpeg says of a file: its description, from ``Input #0`` on, and the whole log."""
+
+    description: str
+    log: str
+
+    def container(self) -> str:
+        found = re.match(rf"{_INFO}Input #0, ([^ ]+), from ", self.description)
+        return found[1] if found else ""
+
+    def span(self) -> dict[str, Any]:
+        pattern = rf"{_INFO}  Duration: (\d+):(\d+):(\d+\.\d+), start: (-?\d+\.\d+)"
+        found = re.search(pattern, self.description, re.M)
+        if found is None:
+            return {"duration_s": 0.0, "end_s": 0.0}
+        hours, minutes, seconds, start_s = map(float, found.groups())
+        declared_s = 3600 * hours + 60 * minutes + seconds
+        # Matroska counts from 0, wherever its first frame lies.
+        if "matroska" in self.container() and start_s < declared_s:
+            return {"duration_s": declared_s - start_s, "end_s": declared_s}
+        return {"duration_s": declared_s, "end_s": start_s + declared_s}
+
+    def streams(self, kind: str) -> list[str]:
+        return re.findall(rf"{_INFO}  Stream #0:\d+.*?: {kind}: .*$", self.description, re.M)
+
+
+def _ask(path: Path, wanted: Wanted) -> _Said:
+    """Let ffmpeg describe the file and, where a video is wanted, decode its first frame.
 
     Raises:
         InputError: The file is missing, empty, a playlist, or ffmpeg cannot read it.
@@ -164,40 +186,38 @@ def describe(path: Path, wanted: Wanted = "video") -> str:
         raise InputError(f"{path} is not a file", hint="check the name")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)", hint="copy or download it again")
-    args = ["-hide_banner", "-nostdin", "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)]
+    args = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"]
+    for name, value in READS_ONLY_THE_FILE.items():
+        args += [f"-{name}", value]
+    args += ["-i", file_url(path)]
+    if wanted == "video":
+        args += ["-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo", "-f", "null", "-"]
     done = subprocess.run([str(ffmpeg_path()), *args], capture_output=True, check=False)
-    text = done.stderr.decode("utf-8", "replace")
-    start = text.find("Input #0, ")
+    log = os.fsdecode(done.stderr).replace(file_url(path), "")
+    start = log.find("[info] Input #0, ")
     if start < 0:
-        raise _unreadable(path, text, wanted)
-    text = text[start:]
-    if set(_container(text).split(",")) & _PLAYLISTS:
-        what, _ = _WANTED[wanted]
-        raise InputError(f"{path} is a playlist, not {what}", hint=f"give the {wanted} itself")
-    return text
+        raise _unreadable(path, log, wanted)
+    # What follows the description repeats the file's texts.
+    return _Said(log[start:].partition("[info] Stream mapping:\n")[0], log)
 
 
-def _unreadable(path: Path, text: str, wanted: Wanted) -> InputError:
+def _unreadable(path: Path, log: str, wanted: Wanted) -> InputError:
     # With a low score ffmpeg went by the file's name alone.
-    if "moov atom not found" in text and "low score" not in text:
+    if "moov atom not found" in log and "low score" not in log:
         return InputError(
             f"{path} is cut off: the index at its end is missing",
             hint="copy, download or record it again",
         )
     what, hint = _WANTED[wanted]
-    return InputError(
-        f"{path} is not {what} that ffmpeg can read: {meaningful_line(text.splitlines())}",
-        hint=hint,
-    )
+    if "Format not on whitelist" in log:
+        return InputError(f"{path} is not {what}, nor any file that could hold one", hint=hint)
+    return InputError(f"{path} is not {what} that ffmpeg can read: {_reason(log)}", hint=hint)
 
 
-def _container(text: str) -> str:
-    found = re.match(r"Input #0, (\S+), from ", text)
-    return found[1] if found else ""
-
-
-def _stream_lines(text: str, kind: str) -> list[str]:
-    return re.findall(rf"^ *Stream #0:\d+.*?: {kind}: .*$", text, re.M)
+def _reason(log: str) -> str:
+    """Return the last error in a log."""
+    errors = [line for line in log.splitlines() if "[error]" in line or "[fatal]" in line]
+    return meaningful_line(errors)
 
 
 def parse_audio(lines: list[str]) -> AudioInfo | None:
@@ -208,40 +228,57 @@ def parse_audio(lines: list[str]) -> AudioInfo | None:
     return AudioInfo(found[1], int(found[2] or 0)) if found else None
 
 
-def _parse_video(path: Path, line: str, turn_deg: float) -> dict[str, Any]:
-    """Return the fields of ``VideoInfo`` that one ``Stream ... Video:`` line tells."""
-    fields = re.search(r"Video: (\w+).*?, (\w+)(?:\(([^)]*)\))?, (\d+)x(\d+)", line)
-    if fields is None:
-        raise InputError(
-            f"{path} holds a picture of unknown size or format", hint="convert it to mp4 first"
-        )
-    codec, pix_fmt, colours, width, height = fields.groups()
-    coded = (int(height), int(width))
-    sar_text = re.search(r"SAR (\d+):(\d+)", line)
-    sar = Fraction(int(sar_text[1]), int(sar_text[2])) if sar_text and sar_text[1] != "0" else 1
-    rotation = round(turn_deg / 90) % 4 * 90
+def _stream(line: str) -> dict[str, Any]:
+    """Return the fields of ``VideoInfo`` that only a ``Stream ... Video:`` line tells."""
+    codec = re.search(r"Video: (\w+)", line)
     rate = re.search(r", ([\d.]+)(k?) fps", line)
     return {
-        "size": _delivered_size(coded, Fraction(sar), rotation),
-        "coded_size": coded,
-        "sar": Fraction(sar),
-        "rotation_deg": rotation,
-        "codec": codec,
-        "pix_fmt": pix_fmt,
-        "bit_depth": _bit_depth(pix_fmt),
+        "codec": codec[1] if codec else "",
         "rate": Fraction(rate[1]) * (1000 if rate[2] else 1) if rate else Fraction(0),
-        **_colours(colours or "", pix_fmt, coded),
     }
 
 
-def _delivered_size(coded: tuple[int, int], sar: Fraction, rotation: int) -> tuple[int, int]:
+def _first_frame(path: Path, log: str, line: str) -> dict[str, Any]:
+    """Return the fields of ``VideoInfo`` that the first frame tells, turned upright by ffmpeg.
+
+    The frame knows more than the stream: a turn in its SEI or EXIF, and the container's aspect
+    where the codec has another one.
+    """
+    base = re.search(rf"{_OF_FRAME}config in time_base: (\d+)/(\d+)", log, re.M)
+    frame = re.search(
+        rf"{_OF_FRAME}n: *0 .*?\bfmt:(\w+) .*?\bsar:(\d+)/(\d+) s:(\d+)x(\d+) ", log, re.M
+    )
+    if base is None or frame is None:
+        raise InputError(
+            f"{path} holds no frame that can be decoded: {_reason(log)}",
+            hint="play it to see whether it is damaged, or convert it to mp4",
+        )
+    pix_fmt = frame[1]
+    across, down, width, height = map(int, frame.groups()[1:])
+    sar = Fraction(across, down) if across and down else Fraction(1)
+    tags = re.search(
+        rf"{_OF_FRAME}color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)",
+        log,
+        re.M,
+    )
+    stored = re.search(r", (\d+)x(\d+)", line)
+    is_hd = stored is not None and (int(stored[1]) >= _HD_WIDTH or int(stored[2]) > _HD_HEIGHT)
+    return {
+        "size": _square(height, width, sar),
+        "pix_fmt": pix_fmt,
+        "bit_depth": _bit_depth(pix_fmt),
+        "time_base": Fraction(int(base[1]), int(base[2])),
+        **_colours(tags.groups() if tags else ("unknown",) * 4, pix_fmt, is_hd),
+    }
+
+
+def _square(height: int, width: int, sar: Fraction) -> tuple[int, int]:
     """Return (height, width) with square pixels: the short axis is stretched, none is reduced."""
-    height, width = coded
     if sar > 1:
         width = max(1, round(width * sar))
     elif sar < 1:
         height = max(1, round(height / sar))
-    return (width, height) if rotation in (90, 270) else (height, width)
+    return height, width
 
 
 def _bit_depth(pix_fmt: str) -> int:
@@ -249,24 +286,15 @@ def _bit_depth(pix_fmt: str) -> int:
     return int(found[1]) if found else 8
 
 
-def _colours(text: str, pix_fmt: str, coded: tuple[int, int]) -> dict[str, str]:
+def _colours(tags: tuple[str, ...], pix_fmt: str, is_hd: bool) -> dict[str, str]:
     """Return range, matrix, primaries and transfer, filling in what the tags leave open."""
-    words = [word.strip() for word in text.split(",")]
+    color_range, matrix, primaries, transfer = tags
     is_rgb = re.match(r"(gbr|rgb|bgr|argb|abgr|0rgb|pal8|x2rgb|x2bgr|mono)", pix_fmt) is not None
-    color_range = next((word for word in words if word in ("tv", "pc")), "")
-    if not color_range:
+    if color_range not in ("tv", "pc"):
         color_range = "pc" if is_rgb or pix_fmt.startswith("yuvj") else "tv"
-    matrix = primaries = transfer = "unknown"
-    for word in words:
-        parts = word.split("/")
-        if len(parts) == 3:
-            matrix, primaries, transfer = parts
-        elif re.match(r"(bt|smpte|fcc|gbr|ycgco|ictcp|iec|arib|film)\S*$", word):
-            matrix = primaries = transfer = word
     if is_rgb:
         matrix = "gbr"
     elif matrix in ("unknown", "reserved", "gbr"):
-        is_hd = coded[1] >= _HD_WIDTH or coded[0] > _HD_HEIGHT
         matrix = "bt2020nc" if transfer in _HDR_TRANSFERS else "bt709" if is_hd else "smpte170m"
     return {
         "color_range": color_range,
@@ -274,15 +302,3 @@ def _colours(text: str, pix_fmt: str, coded: tuple[int, int]) -> dict[str, str]:
         "primaries": primaries,
         "transfer": transfer,
     }
-
-
-def _time_base(path: Path) -> Fraction:
-    """Return the exact time base; the description rounds it ("90k tbn"), framecrc does not."""
-    args = ["-v", "error", "-nostdin", "-protocol_whitelist", PROTOCOLS, "-i", file_url(path)]
-    args += ["-map", "0:V:0", "-c", "copy", "-frames:v", "1", "-f", "framecrc", "pipe:1"]
-    done = subprocess.run([str(ffmpeg_path()), *args], capture_output=True, check=False)
-    found = re.search(rb"#tb 0: (\d+)/(\d+)", done.stdout)
-    if found is None:
-        reason = meaningful_line(done.stderr.decode("utf-8", "replace").splitlines())
-        raise InputError(f"{path} holds no frame that can be read: {reason}")
-    return Fraction(int(found[1]), int(found[2]))

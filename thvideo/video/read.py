@@ -1,6 +1,5 @@
 """Decode a video: its exact times and cuts in one pass, and its frames in bounded batches."""
 
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +11,14 @@ import numpy as np
 
 from thvideo.errors import InputError, StageError
 from thvideo.shapes import I64Array, U8Array
-from thvideo.video.audio import packet_span
 from thvideo.video.cuts import THUMBNAIL, CutFinder
 from thvideo.video.decode import can_convert_gamut, frames_arguments, scan_arguments
 from thvideo.video.ffmpeg import available, failure, meaningful_line, running
 from thvideo.video.probe import VideoInfo
 from thvideo.video.timing import FrameTimes
+from thvideo.video.whole import check_whole
 
 _PROGRESS_FRAMES = 50
-# Containers round what they declare, and a last frame may be declared longer than it is.
-_MISSING_S = 0.5
-_MISSING_SHARE = 0.02
-_CUT_OFF = re.compile(r"partial file|File ended prematurely|truncat", re.I)
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def scan(path: Path, info: VideoInfo) -> Iterator[ScanProgress | Scan]:
     if times.n_frames != done:
         raise StageError(f"{path}: {done} frames were decoded but {times.n_frames} times were read")
     n_errors = sum("[error]" in line or "[fatal]" in line for line in log)
-    _check_whole(path, info, times, log)
+    check_whole(path, info, times)
     if n_errors:
         notices.append(f"the decoder reported {n_errors} errors: {meaningful_line(log)}")
     if info.is_hdr and not can_convert_gamut(available("filters")):
@@ -125,33 +120,6 @@ def increasing(pts: I64Array) -> I64Array:
     whole = np.concatenate([pts[:1], pts[0] + np.cumsum(np.where(restarts, typical, steps))])
     order = np.arange(len(whole))
     return np.asarray(np.maximum.accumulate(whole - order) + order, np.int64)
-
-
-def _check_whole(path: Path, info: VideoInfo, times: FrameTimes, log: list[str]) -> None:
-    """Raise if the file ends well before the time it declares."""
-    declared = info.duration_s
-    if not declared:
-        return
-    end_s = times.duration_s
-    is_cut_off = any(_CUT_OFF.search(line) for line in log)
-    tolerance = max(_MISSING_S, _MISSING_SHARE * declared)
-    if is_cut_off:
-        # ffmpeg itself says that bytes are missing: one frame is forgiven, for rounding.
-        tolerance = end_s / times.n_frames
-    if end_s >= declared - tolerance:
-        return
-    if not is_cut_off:
-        # Longer sound or subtitles are no fault of the picture.
-        if info.n_other_streams:
-            return
-        sound = packet_span(path) if info.has_audio else None
-        if sound is not None and float(sound.end - times.start) >= declared - tolerance:
-            return
-    raise InputError(
-        f"{path} ends at frame {times.n_frames} ({end_s:.2f} s of {declared:.2f} s)",
-        hint="the file is cut off: copy or download it again, or cut the rest away with "
-        "ffmpeg -i FILE -c copy SHORTER.mkv",
-    )
 
 
 def read_frames(
