@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.cli_process import environment
+from thvideo.workspace.chunks import JOURNAL
 
 # The extract stage replaced by one that makes six chunks in three seconds, so that the moment of
 # the signal is known and no face is needed.
@@ -81,7 +82,7 @@ def test_a_stopped_run_keeps_its_chunks_and_goes_on(
     assert "finished parts are kept; the same command goes on" in said
     assert "Traceback" not in said
     (partial,) = (tmp_path / ".thvideo" / "partial").iterdir()
-    kept = sorted(path.name for path in partial.iterdir())
+    kept = sorted({path.name for path in partial.iterdir()} - {JOURNAL})
     assert kept[:2] == ["chunk0.txt", "chunk1.txt"]
     assert not [name for name in kept if name.startswith(".tmp-")]
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -187,7 +188,9 @@ def test_a_branch_that_fails_stops_the_other_and_both_keep_their_chunks(
     with pytest.raises(StageError, match="it broke"):
         list(run(stepping(), workspace, RESOURCES))
     assert "aside" not in [thread.name for thread in threading.enumerate()]
-    assert not any(workspace.is_locked(step.key) for step in plan(stepping(), workspace))
+    assert not any(
+        workspace.locks.is_held_elsewhere(step.key) for step in plan(stepping(), workspace)
+    )
     before = did(log)
     assert f"{fails} 0" in before
     assert "join" not in before
@@ -220,6 +223,33 @@ def test_an_interrupt_stops_both_and_loses_no_chunk(workspace: Workspace, log: P
     assert "aside" not in [thread.name for thread in threading.enumerate()]
     before = did(log)
     assert before
-    assert workspace.keys_in_use() == frozenset()
+    assert workspace.locks.keys_in_use() == frozenset()
     assert result(list(run(stepping(), workspace, RESOURCES))) == "s d"
     assert not set(before) & set(did(log))
+
+
+@contextmanager
+def held_by_another(workspace: Workspace, node_id: str) -> Iterator[None]:
+    """Hold a node's lock as another run would."""
+    (step,) = (step for step in plan(stepping(), workspace) if step.node.id == node_id)
+    with Workspace(workspace.root).locks.held(step.key):
+        yield
+
+
+@pytest.mark.parametrize(("waiting", "failing"), [("source", "d"), ("driver", "s")])
+def test_a_failure_does_not_wait_for_what_another_run_makes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, waiting: str, failing: str
+) -> None:
+    told: list[events.Event] = []
+
+    def fail_once_the_other_waits() -> None:
+        # This thread gets to look at events only where the one beside is the one that fails.
+        while failing == "s" and not any(isinstance(e, events.NodeNotice) for e in told):
+            time.sleep(0.001)
+        raise StageError("no face")
+
+    monkeypatch.setitem(Steps.before, (failing, 1), fail_once_the_other_waits)
+    with held_by_another(workspace, waiting), pytest.raises(StageError, match="no face"):
+        for event in run(stepping(), workspace, RESOURCES):
+            told.append(event)  # noqa: PERF402  it is looked at meanwhile
+    assert "aside" not in [thread.name for thread in threading.enumerate()]

@@ -1,9 +1,11 @@
 """Two stages side by side: the second takes the frames of the first while they are made."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from thvideo.pipeline.plan import plan
 from thvideo.pipeline.runner import run
 from thvideo.shapes import U8Array
 from thvideo.stages.base import Job, Progress, Resources, StageEvent
+from thvideo.stages.handover import Handover
+from thvideo.workspace.chunks import Chunks
 from thvideo.workspace.store import Workspace
 
 N_FRAMES, CHUNK = 12, 3
@@ -180,7 +184,7 @@ def test_a_maker_that_fails_ends_the_taker_with_its_own_error(
     assert bool(of_node(told, "show")) == bool(before)
     for step in plan(graph(), workspace):
         assert step.action == "run"
-        assert not workspace.is_locked(step.key)
+        assert not workspace.locks.is_held_elsewhere(step.key)
         assert workspace.n_chunks_left(step.key) == before // CHUNK
     assert "draw" not in [thread.name for thread in threading.enumerate()]
 
@@ -210,7 +214,7 @@ def test_an_interrupt_between_two_events_loses_no_chunk(workspace: Workspace, lo
         happening.throw(KeyboardInterrupt())
     assert "draw" not in [thread.name for thread in threading.enumerate()]
     before = did(log)
-    assert not any(workspace.is_locked(step.key) for step in plan(graph(), workspace))
+    assert not any(workspace.locks.is_held_elsewhere(step.key) for step in plan(graph(), workspace))
     *_, last = run(graph(), workspace, RESOURCES)
     assert texts(last.artifact) == "0 1 2 3 4 5 6 7 8 9 10 11 "
     assert not set(before) & set(did(log))
@@ -249,8 +253,11 @@ def test_a_taker_that_has_all_its_frames_does_not_keep_the_maker_waiting(
     did(log)
     # All the taker's chunks are there, and none of the maker's.
     steps = {step.node.id: step for step in plan(graph(), workspace)}
-    steps["show"].artifact.path.rename(workspace.partial_folder(steps["show"].key))
-    (workspace.partial_folder(steps["show"].key) / "artifact.json").unlink()
+    partial = Chunks(workspace.partial_folder(steps["show"].key))
+    for path in sorted(steps["show"].artifact.path.glob("*.txt")):
+        with partial.writing(path.name) as temporary:
+            temporary.write_text(path.read_text())
+    shutil.rmtree(steps["show"].artifact.path)
     for path in sorted(steps["draw"].artifact.path.iterdir()):
         path.unlink()
     *_, last = run(graph(), workspace, RESOURCES)
@@ -268,3 +275,31 @@ def test_what_another_run_has_made_meanwhile_is_reused_by_both(
     rest = list(happening)
     assert [e.id for e in rest if isinstance(e, events.NodeReused)] == ["draw", "show"]
     assert did(log) == []
+
+
+def test_a_maker_that_fails_ends_the_taker_s_wait_for_another_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = {step.node.id: step for step in plan(graph(), workspace)}
+    monkeypatch.setitem(Draw.fails, 6, StageError("the pen broke"))
+    with (
+        Workspace(workspace.root).locks.held(steps["show"].key),
+        pytest.raises(StageError, match="the pen broke"),
+    ):
+        list(run(graph(), workspace, RESOURCES))
+
+
+def test_nothing_is_told_of_a_node_after_its_end(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = Handover.is_over.fget
+
+    def looked_at_late(handover: Handover) -> bool:
+        # Between the look at what was told and this one, the maker tells the rest.
+        time.sleep(0.02)
+        return is_over(handover)
+
+    monkeypatch.setattr(Handover, "is_over", property(looked_at_late))
+    told = list(run(graph(), workspace, RESOURCES))
+    for node_id in ("draw", "show"):
+        assert of_node(told, node_id)[-1] == "NodeFinished"

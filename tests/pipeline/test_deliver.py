@@ -14,11 +14,13 @@ import toys
 
 from thvideo.errors import WorkspaceError
 from thvideo.pipeline import events
+from thvideo.pipeline.deliver import deliver as deliver_one
 from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.recipe import Recipe
 from thvideo.pipeline.runner import run
 from thvideo.stages.base import Resources
-from thvideo.workspace.store import Workspace
+from thvideo.workspace.health import DamagedError
+from thvideo.workspace.store import Artifact, Workspace
 
 HEAVY = ("torch", "cv2", "scipy", "skimage", "moviepy")
 
@@ -82,17 +84,19 @@ def test_a_full_disk_leaves_the_old_output_and_the_next_run_only_copies(
 ):
     recipe.output.write_text("the old video")
 
-    def full(source, beside):
-        Path(beside).write_text("ha")
+    def full(artifact, name):
+        yield b"ha"
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(WorkspaceError) as error:
         if moment == "while":
-            patch.setattr(shutil, "copyfile", full)
+            patch.setattr(Artifact, "reading", full)
         else:
-            patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
+            patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(18, 9, 9))
         deliver(recipe, workspace)
-    assert str(recipe.output) in error.value.fact
+    size = len(f"stand-in {'k' * 64}")
+    assert f"no space for {recipe.output}: it takes {size} bytes" in error.value.fact
+    assert ("9 are free" in error.value.fact) == (moment == "before")
     assert "the next run only copies it" in error.value.hint
     assert recipe.output.read_text() == "the old video"
     assert names(recipe.output.parent) == ["o.mp4"]
@@ -104,13 +108,67 @@ def test_a_full_disk_leaves_the_old_output_and_the_next_run_only_copies(
 def test_what_a_killed_copy_left_is_removed_and_a_living_one_left_alone(recipe, workspace):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    dead = recipe.output.with_name(f".o.mp4.{gone.pid}.thvideo-part")
-    alive = recipe.output.with_name(f".o.mp4.{os.getppid()}.thvideo-part")
+    dead = recipe.output.with_name(f".thvideo-{gone.pid}-12ab.part")
+    alive = recipe.output.with_name(f".thvideo-{os.getppid()}-12ab.part")
     dead.touch()
     alive.touch()
     deliver(recipe, workspace)
     assert not dead.exists()
     assert alive.exists()
+
+
+def test_a_part_file_has_a_name_of_its_own_each_time_and_is_for_nobody_else(
+    recipe, workspace, monkeypatch
+):
+    seen: list[tuple[str, int]] = []
+    replace = Path.replace
+
+    def look(path, target):
+        seen.append((path.name, path.stat().st_mode & 0o777))
+        return replace(path, target)
+
+    def reading(artifact, name):
+        seen.extend(
+            (path.name, path.stat().st_mode & 0o777)
+            for path in recipe.output.parent.glob(".thvideo-*")
+        )
+        yield (artifact.path / name).read_bytes()
+
+    monkeypatch.setattr(Artifact, "reading", reading)
+    for _ in range(2):
+        recipe.output.unlink(missing_ok=True)
+        deliver(recipe, workspace)
+    assert len({name for name, _ in seen}) == len(seen) == 3
+    assert {mode for _, mode in seen} == {0o600}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_what_is_delivered_has_the_rights_that_the_umask_leaves(recipe, workspace, umask):
+    script = """
+import sys
+from pathlib import Path
+from thvideo.pipeline.deliver import deliver
+from thvideo.workspace.store import Workspace
+workspace = Workspace(Path(sys.argv[1]))
+(manifest,) = workspace.manifests("composite")
+artifact = workspace.find("composite", manifest.key)
+deliver(artifact, Path(sys.argv[2]), workspace.digests)
+"""
+    command = [sys.executable, "-c", script, str(workspace.root), str(recipe.output)]
+    subprocess.run(command, check=True, umask=umask)
+    assert recipe.output.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_damaged_video_is_never_delivered(recipe, workspace):
+    recipe.output.write_text("the old video")
+    (manifest,) = workspace.manifests("composite")
+    artifact = workspace.find("composite", manifest.key)
+    path = artifact.path / "video.mp4"
+    path.write_text(path.read_text().swapcase())
+    with pytest.raises(DamagedError, match=r"video\.mp4 has other bytes"):
+        deliver_one(artifact, recipe.output, workspace.digests)
+    assert names(recipe.output.parent) == ["o.mp4"]
+    assert recipe.output.read_text() == "the old video"
 
 
 def test_the_report_tells_what_was_made_of_what(recipe, workspace):

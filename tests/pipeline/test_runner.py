@@ -21,7 +21,8 @@ from thvideo.pipeline.graph import Graph, Node
 from thvideo.pipeline.plan import plan
 from thvideo.pipeline.runner import run
 from thvideo.stages.base import Resources
-from thvideo.workspace.store import Workspace
+from thvideo.workspace import gc
+from thvideo.workspace.store import Build, Workspace
 
 RESOURCES = Resources()
 
@@ -150,6 +151,89 @@ def test_damage_is_reported_and_made_again_and_the_rest_reused(words, workspace,
     assert result(toys.speech(words), workspace) == "hello WORLD!"
 
 
+def spoil(path: Path) -> None:
+    """Change a byte in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+LARGE = "word " * (1 << 20)
+
+
+def test_damage_that_a_look_does_not_see_is_found_on_use_and_made_again(words, workspace, log):
+    (words / "b.txt").write_text(LARGE)
+    result(toys.speech(words), workspace)
+    did(log)
+    steps = {step.node.id: step for step in plan(toys.speech(words), workspace)}
+    spoil(steps["read b"].artifact.path / toys.TEXT)
+    spoil(steps["shout"].artifact.path / toys.TEXT)
+    told = list(run(toys.speech(words, between="-"), workspace, RESOURCES))
+    assert (told[-1].artifact / toys.TEXT).read_text() == f"hello-{LARGE.upper()}!"
+    # Each is found when it is used, and only what is damaged is made again.
+    assert did(log) == ["join", "shout", "read b.txt", "shout", "join"]
+    notices = [(e.id, e.text) for e in told if isinstance(e, events.NodeNotice)]
+    assert [node for node, text in notices if "is damaged" in text] == ["shout", "read b"]
+    assert len(list((workspace.root / "damaged").iterdir())) == 2
+    finished = [e.id for e in told if isinstance(e, events.NodeFinished)]
+    assert finished == ["read b", "shout", "join"]
+    assert [e.id for e in told if isinstance(e, events.NodeSkipped)] == ["idle"]
+    assert sum(isinstance(e, events.RunStarted) for e in told) == 1
+
+
+def test_a_forced_stage_runs_once_although_damage_is_found_after_it(words, workspace, log):
+    (words / "a.txt").write_text(LARGE)
+    result(toys.speech(words), workspace)
+    did(log)
+    (step,) = (s for s in plan(toys.speech(words), workspace) if s.node.id == "read a")
+    spoil(step.artifact.path / toys.TEXT)
+    assert result(toys.speech(words), workspace, force=("shout",)) == f"{LARGE} WORLD!"
+    assert did(log) == ["shout", "join", "read a.txt", "join"]
+
+
+def test_a_disk_that_damages_everything_ends_the_run(words, workspace, log, monkeypatch):
+    (words / "b.txt").write_text(LARGE)
+    publish = Build.publish
+
+    def spoiling(build, manifest):
+        made = publish(build, manifest)
+        spoil(made.path / toys.TEXT)
+        return made
+
+    monkeypatch.setattr(Build, "publish", spoiling)
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        result(toys.speech(words), workspace)
+
+
+def test_a_damaged_chunk_of_an_interrupted_run_is_made_again(workspace, log):
+    graph = counting(5, 0.0)
+    happening = run(graph, workspace, RESOURCES)
+    next(e for e in happening if isinstance(e, events.NodeProgress) and e.done == 3)
+    happening.close()
+    did(log)
+    (step,) = plan(graph, workspace)
+    spoil(workspace.partial_folder(step.key) / "001.txt")
+    told = list(run(graph, workspace, RESOURCES))
+    assert did(log) == ["chunk 1", "chunk 3", "chunk 4"]
+    (notice,) = (e.text for e in told if isinstance(e, events.NodeNotice))
+    assert "001.txt of an interrupted run is damaged" in notice
+    texts = [path.read_text() for path in sorted(told[-1].artifact.glob("*.txt"))]
+    assert "".join(texts) == "0 1 2 3 4 "
+    assert gc.verify(workspace) == []
+
+
+def test_a_chunk_that_is_damaged_under_a_run_is_made_again(workspace, log):
+    graph = counting(5, 0.0)
+    told = []
+    for event in run(graph, workspace, RESOURCES):
+        told.append(event)
+        if len(did(log)) and isinstance(event, events.NodeProgress) and event.done == 3:
+            spoil(workspace.partial_folder(plan(graph, workspace)[0].key) / "001.txt")
+    assert [e.done for e in told if isinstance(e, events.NodeProgress)] == [1, 2, 3, 4, 5] * 2
+    texts = [path.read_text() for path in sorted(told[-1].artifact.glob("*.txt"))]
+    assert "".join(texts) == "0 1 2 3 4 "
+
+
 def test_two_processes_that_need_the_same_make_it_once(workspace, log):
     both = [start_counting(workspace.root, 4, 0.1) for _ in range(2)]
     said = sorted(process.communicate(timeout=40)[0].strip() for process in both)
@@ -199,7 +283,8 @@ from thvideo.pipeline import events
 from thvideo.pipeline.graph import Graph, Node
 from thvideo.pipeline.runner import run
 from thvideo.stages.base import Resources
-from thvideo.workspace.store import Workspace
+from thvideo.workspace import gc
+from thvideo.workspace.store import Build, Workspace
 graph = Graph((Node("count", toys.Count(int(sys.argv[3]), float(sys.argv[4]))),), "count")
 for event in run(graph, Workspace(Path(sys.argv[2])), Resources()):
     if isinstance(event, events.NodeReused):
@@ -238,7 +323,7 @@ def test_failures_of_the_machine_are_explained_and_chunks_stay(
     assert hint in error.value.hint
     (step,) = plan(graph, workspace)
     assert workspace.n_chunks_left(step.key) == 1
-    assert not workspace.is_locked(step.key)
+    assert not workspace.locks.is_held_elsewhere(step.key)
 
 
 @pytest.mark.parametrize(
@@ -288,11 +373,11 @@ def test_stopping_to_listen_frees_the_lock_and_keeps_the_chunks(workspace, log):
     happening = run(graph, workspace, RESOURCES)
     next(event for event in happening if isinstance(event, events.NodeProgress))
     (step,) = plan(graph, Workspace(workspace.root))
-    assert Workspace(workspace.root).is_locked(step.key)
+    assert Workspace(workspace.root).locks.is_held_elsewhere(step.key)
     happening.close()
-    assert not Workspace(workspace.root).is_locked(step.key)
+    assert not Workspace(workspace.root).locks.is_held_elsewhere(step.key)
     assert workspace.n_chunks_left(step.key) == 1
-    assert workspace.keys_in_use() == frozenset()
+    assert workspace.locks.keys_in_use() == frozenset()
 
 
 def test_a_manifest_tells_what_made_it_and_at_what_cost(words, workspace, log, monkeypatch):

@@ -125,7 +125,7 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(workspace):
 
 
 def test_what_a_living_run_needs_stays(workspace):
-    with Workspace(workspace.root).using(["b" * 64]):
+    with Workspace(workspace.root).locks.using(["b" * 64]):
         gc.collect(workspace, Rule(everything=True))
         assert left(workspace) == "ab"
 
@@ -133,7 +133,7 @@ def test_what_a_living_run_needs_stays(workspace):
 def test_what_is_locked_stays(workspace):
     other = Workspace(workspace.root)
     with pytest.raises(RuntimeError), other.building("toy", "e" * 64):
-        with other.locked("d" * 64):
+        with other.locks.held("d" * 64):
             removed = gc.collect(workspace, Rule(everything=True))
         assert letters(removed) == "abc"
         assert left(workspace) == "d"

@@ -1,6 +1,8 @@
 """Artifacts are there whole or not at all."""
 
 import errno
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -10,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from thvideo.errors import WorkspaceError
-from thvideo.workspace.health import MANIFEST
-from thvideo.workspace.manifest import Manifest
+from thvideo.workspace.durable import open_regular
+from thvideo.workspace.health import MANIFEST, DamagedError
+from thvideo.workspace.manifest import Manifest, Payload
 from thvideo.workspace.store import Artifact, Workspace
 
 KEY = "k" * 64
@@ -67,6 +70,20 @@ def test_a_copied_workspace_serves_as_the_first_did(tmp_path):
     assert Workspace(tmp_path / "two").find("toy", KEY) is not None
 
 
+def replace(path: Path, old: bytes, new: bytes) -> None:
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
+def link_to(path: Path, target: Path | str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -74,7 +91,14 @@ def test_a_copied_workspace_serves_as_the_first_did(tmp_path):
         (lambda folder: (folder / "a.txt").write_text("cut"), "3 bytes instead of 10"),
         (lambda folder: (folder / "a.txt").write_text("WHOLEa.txt"), "other bytes"),
         (lambda folder: (folder / MANIFEST).write_text("{"), "not readable"),
-        (lambda folder: (folder / MANIFEST).write_bytes(b"\xff"), "cannot be read"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"\xff"), "not readable"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 200_000), "not readable"),
+        (lambda folder: replace(folder / MANIFEST, b"a.txt", b"b.txt"), "other bytes"),
+        (lambda folder: link_to(folder / MANIFEST, "/dev/zero"), "cannot be read"),
+        (lambda folder: link_to(folder / "a.txt", "/dev/zero"), "no regular file"),
+        (lambda folder: link_to(folder / "a.txt", folder / "b.txt"), "no regular file"),
+        (lambda folder: pipe(folder / "a.txt"), "no regular file"),
+        (lambda folder: pipe(folder / MANIFEST), "cannot be read"),
         (lambda folder: (folder / MANIFEST).unlink(), "missing"),
     ],
 )
@@ -148,25 +172,127 @@ with Workspace(Path(sys.argv[1])).building("toy", "k" * 64) as build:
 
 def test_a_lock_is_seen_by_others_and_may_be_taken_again_inside(tmp_path):
     workspace, other = Workspace(tmp_path), Workspace(tmp_path)
-    with workspace.locked(KEY), workspace.locked(KEY):
-        assert other.is_locked(KEY)
-        assert not workspace.is_locked(KEY)
-    assert not other.is_locked(KEY)
+    with workspace.locks.held(KEY), workspace.locks.held(KEY):
+        assert other.locks.is_held_elsewhere(KEY)
+        assert not workspace.locks.is_held_elsewhere(KEY)
+    assert not other.locks.is_held_elsewhere(KEY)
 
 
 def test_keys_are_in_use_while_a_run_lives_and_not_after_its_death(tmp_path):
     workspace = Workspace(tmp_path)
-    with workspace.using(["a", "b"]), workspace.using(["b", "c"]):
-        assert Workspace(tmp_path).keys_in_use() == {"a", "b", "c"}
-    assert workspace.keys_in_use() == frozenset()
+    with workspace.locks.using(["a", "b"]), workspace.locks.using(["b", "c"]):
+        assert Workspace(tmp_path).locks.keys_in_use() == {"a", "b", "c"}
+    assert workspace.locks.keys_in_use() == frozenset()
     script = (
         "import os, sys; from pathlib import Path; from thvideo.workspace.store import Workspace\n"
-        "with Workspace(Path(sys.argv[1])).using(['dead']): os._exit(9)"
+        "with Workspace(Path(sys.argv[1])).locks.using(['dead']): os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert list((tmp_path / "runs").glob("*.keys"))
-    assert workspace.keys_in_use() == frozenset()
-    assert not list((tmp_path / "runs").glob("*.keys"))
+    assert workspace.locks.keys_in_use() == frozenset()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from thvideo.workspace.durable import replacing
+from thvideo.workspace.store import Workspace
+workspace = Workspace(Path(sys.argv[1]))
+with workspace.locks.using(["dead"]), workspace.building("toy", "dead"):
+    with replacing(workspace.root / "digests.json") as file:
+        file.write(b"half")
+        os._exit(9)
+"""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_keeps_its_own(tmp_path):
+    workspace = Workspace(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    (tmp_path / "runs" / "died-early.lock").touch()
+    before = files_under(tmp_path)
+    assert "dead.lock" in before
+    assert [name for name in before if name.startswith(".thvideo-")]
+    with workspace.locks.using(["living"]), workspace.locks.held("living"):
+        assert "dead.lock" not in files_under(tmp_path)
+        with Workspace(tmp_path).locks.using(["other"]):
+            left = files_under(tmp_path)
+            assert "living.lock" in left
+            assert workspace.locks.keys_in_use() == {"living", "other"}
+            assert len(list((tmp_path / "runs").iterdir())) == 4
+            assert not [name for name in left if name.startswith(".thvideo-")]
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_large_file_is_hashed_when_it_is_used_and_only_once(tmp_path, monkeypatch):
+    workspace, content = Workspace(tmp_path), os.urandom(6 << 20)
+    with workspace.building("toy", KEY) as build:
+        with build.chunks.writing("large.bin") as temporary:
+            temporary.write_bytes(content)
+        made = build.publish(Manifest(KEY, "toy", 1))
+    large = made.path / "large.bin"
+    read: list[str] = []
+    monkeypatch.setattr(
+        "thvideo.workspace.health.open_regular",
+        lambda path: (read.append(path.name), open_regular(path))[1],
+    )
+    hashed = hashlib.sha256(content).hexdigest()
+    assert made.manifest.payload["large.bin"] == Payload(len(content), hashed)
+    found = workspace.find("toy", KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.sha256", None)  # what the run made itself is known to be whole
+        assert made.file("large.bin") == large
+    for _ in range(2):
+        assert found.file("large.bin").read_bytes() == content
+    assert b"".join(found.reading("large.bin")) == content
+    large.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for artifact in (found, made, workspace.find("toy", KEY)):
+        with pytest.raises(DamagedError, match=r"large\.bin has other bytes"):
+            artifact.file("large.bin")
+        with pytest.raises(DamagedError, match=r"large\.bin has other bytes"):
+            list(artifact.reading("large.bin"))
+
+
+def test_what_was_not_made_as_a_chunk_is_not_published(tmp_path):
+    with Workspace(tmp_path).building("toy", KEY) as build:
+        with build.chunks.writing("a.txt") as temporary:
+            temporary.write_text("whole")
+        (build.chunks.folder / "by the way.txt").write_text("left by a library")
+        (build.chunks.folder / "sub").mkdir()
+        made = build.publish(Manifest(KEY, "toy", 1))
+    assert sorted(path.name for path in made.path.iterdir()) == ["a.txt", MANIFEST]
+
+
+def lock_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def lock_link(path: Path) -> None:
+    path.symlink_to(path.with_name("target"))
+
+
+@pytest.mark.parametrize(
+    ("lay", "said"), [(lock_folder, "it is a folder"), (lock_link, "it is a link")]
+)
+@pytest.mark.parametrize("key", [KEY, "workspace"])
+def test_what_lies_where_a_lock_should_be_is_named(tmp_path, lay, said, key):
+    workspace = Workspace(tmp_path)
+    lay(tmp_path / "locks" / f"{key}.lock")
+    with pytest.raises(WorkspaceError, match=said) as error, workspace.locks.using([KEY]):
+        make(workspace)
+    assert f"{key}.lock" in error.value.fact
+    assert not (tmp_path / "locks" / "target").exists()
+
+
+def test_a_wait_for_a_lock_ends_when_it_is_not_wanted_any_more(tmp_path):
+    def unwanted() -> None:
+        raise InterruptedError
+
+    with (
+        Workspace(tmp_path).locks.held(KEY),
+        pytest.raises(InterruptedError),
+        Workspace(tmp_path).building("toy", KEY, meanwhile=unwanted),
+    ):
+        pass
 
 
 def test_the_workspace_is_left_out_of_backups_and_of_git(tmp_path):
@@ -181,6 +307,8 @@ def test_a_workspace_that_cannot_be_made_says_so(tmp_path):
     with pytest.raises(WorkspaceError) as error:
         Workspace(tmp_path / "file" / "w")
     assert "--workspace" in error.value.hint
+    assert f"{tmp_path / 'file'} is no folder" in error.value.fact
+    assert "free some space" not in error.value.hint
 
 
 def test_a_full_disk_while_publishing_keeps_the_chunks(tmp_path, monkeypatch):

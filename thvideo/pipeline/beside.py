@@ -1,7 +1,7 @@
 """What runs in a thread of its own, beside the nodes that do not wait for it."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -53,24 +53,30 @@ def _ids(steps: Sequence[Step]) -> set[str]:
     return {step.node.id for step in steps}
 
 
+class StoppedBesideError(Exception):
+    """Ends a wait in the thread beside when nobody wants what it makes any more."""
+
+
 class Beside:
     """Runs nodes in a thread of their own inside a ``with`` block; after it, they have ended.
 
     Args:
         name: The thread's.
-        happenings: Makes the nodes while it is iterated.
+        happenings: Makes the nodes while it is iterated; is given what to call while it waits
+            for another process.
         handover: Where the node gives its frames, if another takes them.
     """
 
     def __init__(
         self,
         name: str,
-        happenings: Generator[events.Event, None, None],
+        happenings: Callable[[Callable[[], None]], Generator[events.Event, None, None]],
         handover: Handover | None = None,
     ) -> None:
-        self._happenings, self._handover = happenings, handover
+        self._handover = handover
         self._told: SimpleQueue[events.Event] = SimpleQueue()
         self._is_stopped = threading.Event()
+        self._happenings = happenings(self._check_wanted)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -91,6 +97,15 @@ class Beside:
             self._handover.leave()
         self._thread.join()
 
+    def check(self) -> None:
+        """Return if all is well until now: what the other thread calls while it waits.
+
+        Raises:
+            BaseException: What it failed with.
+        """
+        if self._error is not None:
+            raise self._error
+
     def told(self) -> Iterator[events.Event]:
         """Yield what it has told and was not yielded yet."""
         while True:
@@ -106,8 +121,7 @@ class Beside:
             BaseException: What it failed with, if it did.
         """
         yield from self.told()
-        if self._error is not None:
-            raise self._error
+        self.check()
 
     def until_it_begins(self) -> Iterator[events.Event]:
         """Yield what it tells until the taker may get ready, or nothing will ever come.
@@ -130,6 +144,10 @@ class Beside:
             yield from self.told()
             self._thread.join(_LOOK_EVERY_S)
         yield from self.told_well()
+
+    def _check_wanted(self) -> None:
+        if self._is_stopped.is_set():
+            raise StoppedBesideError
 
     def _work(self) -> None:
         try:

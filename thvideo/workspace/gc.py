@@ -1,6 +1,7 @@
 """What lies in a workspace, what of it is damaged, and what can go."""
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.durable import disk_errors_explained
 from thvideo.workspace.health import MANIFEST
+from thvideo.workspace.locks import ALL
 from thvideo.workspace.manifest import Manifest
 from thvideo.workspace.store import Workspace
 
@@ -149,8 +151,10 @@ def verify(workspace: Workspace) -> list[Damage]:
 
 def set_aside(workspace: Workspace, damaged: Iterable[Damage]) -> None:
     """Move damaged artifacts out of the way, so that the next run makes them again."""
-    for damage in damaged:
-        workspace.set_aside(damage.stage, damage.key, damage.reason)
+    workspace.check_writable()
+    with workspace.locks.held(ALL):
+        for damage in damaged:
+            workspace.set_aside(damage.stage, damage.key, damage.reason)
 
 
 def usage(workspace: Workspace) -> Usage:
@@ -172,7 +176,7 @@ def garbage(workspace: Workspace, rule: Rule) -> list[Garbage]:
 
     Nothing that a living run needs, and no artifact from which a kept one was made.
     """
-    in_use = workspace.keys_in_use()
+    in_use = workspace.locks.keys_in_use()
     found = []
     for folder in sorted((workspace.root / "partial").glob("*")):
         key = folder.name.partition(".")[0]
@@ -213,12 +217,14 @@ def collect(workspace: Workspace, rule: Rule, *, dry_run: bool = False) -> list[
 
     if dry_run:
         return garbage(workspace, rule)
+    workspace.check_writable()
     removed = []
     # New runs wait here, so that none comes to need what is about to go.
-    with workspace.locked("workspace"), disk_errors_explained(workspace.root):
+    with workspace.locks.held(ALL), disk_errors_explained(workspace.root):
+        workspace.locks.clean()
         for item in garbage(workspace, rule):
             try:
-                with workspace.locked(item.key or item.path.name, timeout_s=0):
+                with workspace.locks.held(item.key or item.path.name, timeout_s=0):
                     _remove(item.path, workspace)
             except Timeout:
                 continue
@@ -314,4 +320,10 @@ def _seconds(iso_time: str, otherwise_s: float) -> float:
 
 
 def _folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    # A run may move what is counted: unlike a glob, a walk goes on without it.
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).lstat().st_size
+    return total

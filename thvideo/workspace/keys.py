@@ -13,7 +13,8 @@ from typing import Any
 from thvideo.errors import InputError
 from thvideo.workspace.durable import write_whole
 
-_READ_BYTES = 1 << 20
+#: Read at once of a file that is hashed.
+READ_BYTES = 1 << 20
 # A file this small is read again each time: that costs less than to look its digest up.
 _MEMO_FROM_BYTES = 1 << 20
 # File systems keep times in steps of up to 2 s (FAT); a file changed more recently could change
@@ -79,14 +80,18 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while block := file.read(_READ_BYTES):
+        while block := file.read(READ_BYTES):
             digest.update(block)
     return digest.hexdigest()
 
 
 def file_signature(path: Path) -> FileSignature:
     """Return what changes when a file is written: size, time of change in ns, inode."""
-    status = path.stat()
+    return signature_of(path.stat())
+
+
+def signature_of(status: os.stat_result) -> FileSignature:
+    """Return the same from what the system says of a file."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

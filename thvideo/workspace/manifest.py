@@ -1,12 +1,29 @@
 """The manifest of an artifact: what made it, from what, and what it must consist of."""
 
 import dataclasses
+import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+# How the text begins: what lies before the seal's digest and after it.
+_SEAL = re.compile(rb'{\n "sha256": "([0-9a-f]{64})",\n')
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def is_plain_name(name: object) -> bool:
+    """Tell whether a name is that of a file in one folder: no path, and nothing hidden."""
+    return (
+        isinstance(name, str)
+        and name == Path(name).name == PureWindowsPath(name).name
+        and name.isprintable()
+        and not name.startswith(".")
+        and name != ""
+    )
 
 
 @dataclass(frozen=True)
@@ -75,26 +92,60 @@ class Manifest:
         return sum(file.size for file in self.payload.values())
 
     def to_json(self) -> str:
-        """Return the manifest as text; the same manifest gives the same text."""
+        """Return the manifest as text with a digest of it; the same one gives the same text."""
         values = {"format": FORMAT} | dataclasses.asdict(self)
-        return json.dumps(values, indent=1, sort_keys=True, allow_nan=False, default=plain) + "\n"
+        text = json.dumps(values, indent=1, sort_keys=True, allow_nan=False, default=plain) + "\n"
+        rest = text.removeprefix("{\n")
+        return f'{{\n "sha256": "{hashlib.sha256(rest.encode()).hexdigest()}",\n{rest}'
 
     @classmethod
-    def from_json(cls, text: str) -> "Manifest":
+    def from_json(cls, text: bytes) -> "Manifest":
         """Read a manifest.
 
         Raises:
-            ValueError: The text is not a manifest of this format.
+            ValueError: The text is not a manifest of this format, or not as it was written.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-            raise ValueError("not an artifact manifest of this format")
+        seal = _SEAL.match(text)
+        if seal is None:
+            raise ValueError("is not readable as a manifest of this version")
+        rest = text[seal.end() :]
+        if hashlib.sha256(rest).hexdigest() != seal[1].decode():
+            raise ValueError("has other bytes than were written")
         try:
+            values = json.loads(b"{" + rest)
+            if values.pop("format") != FORMAT:
+                raise ValueError
             values["files"] = {role: InputFile(**file) for role, file in values["files"].items()}
             values["payload"] = {name: Payload(**file) for name, file in values["payload"].items()}
-            return cls(**values)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"not an artifact manifest: {error}") from error
+            manifest = cls(**values)
+            if not manifest._is_sound():
+                raise ValueError
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError("is not readable as a manifest of this version") from error
+        return manifest
+
+    def _is_sound(self) -> bool:
+        """Tell whether every value is of its kind, and no name leads out of the folder."""
+        return (
+            all(is_plain_name(name) for name in (self.key, self.stage, *self.inputs.values()))
+            and all(is_plain_name(name) for name in self.payload)
+            and all(_is_size(file.size) for file in self.payload.values())
+            and all(_is_digest(file.sha256) for file in self.payload.values())
+            and all(isinstance(file.name, str) for file in self.files.values())
+            and isinstance(self.parameters, dict)
+            and isinstance(self.facts, dict)
+            and isinstance(self.versions, dict)
+            and isinstance(self.made_at, str)
+            and all(isinstance(n, int | float) for n in (self.seconds, self.peak_bytes))
+        )
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def plain(value: Any) -> Any:

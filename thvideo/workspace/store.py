@@ -4,17 +4,24 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from thvideo.errors import WorkspaceError
-from thvideo.workspace.chunks import Chunks
-from thvideo.workspace.durable import disk_errors_explained, fsync_file, fsync_folder, write_whole
-from thvideo.workspace.health import MANIFEST, Depth, read_checked
-from thvideo.workspace.keys import DigestMemo, file_digest
+from thvideo.workspace.chunks import JOURNAL, Chunks, n_finished
+from thvideo.workspace.durable import (
+    disk_errors_explained,
+    fsync_folder,
+    is_disk_full,
+    refuses,
+    write_whole,
+)
+from thvideo.workspace.health import MANIFEST, Checks, Depth, read_checked, read_manifest
+from thvideo.workspace.keys import DigestMemo
+from thvideo.workspace.locks import Locks
 from thvideo.workspace.manifest import Manifest, Payload
 
 # The signature is fixed by https://bford.info/cachedir/: backups leave such folders out.
@@ -33,15 +40,36 @@ class Artifact:
         stage: Name of the stage that made it.
         path: Its folder.
         manifest: What is known about it.
+        checks: Remembers which of its files are known to be whole.
     """
 
     key: str
     stage: str
     path: Path
     manifest: Manifest
+    checks: Checks = field(compare=False, repr=False)
 
     def file(self, name: str) -> Path:
-        """Return the path of one of its files.
+        """Return the path of one of its files, whose bytes are those that were written.
+
+        Raises:
+            WorkspaceError: It has no such file.
+            DamagedError: Its bytes are others.
+        """
+        self.checks.check(name, self.payload(name))
+        return self.path / name
+
+    def reading(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of one of its files; at the end they are known to be right.
+
+        Raises:
+            WorkspaceError: It has no such file.
+            DamagedError: Its bytes are others.
+        """
+        return self.checks.reading(name, self.payload(name))
+
+    def payload(self, name: str) -> Payload:
+        """Return what one of its files must consist of.
 
         Raises:
             WorkspaceError: It has no such file.
@@ -51,7 +79,7 @@ class Artifact:
                 f"the {self.stage} artifact {self.key[:12]} has no file {name!r}",
                 hint=f"run again with --force {self.stage}",
             )
-        return self.path / name
+        return self.manifest.payload[name]
 
 
 @dataclass(frozen=True)
@@ -79,7 +107,7 @@ class Build:
         self._stage = stage
         self._key = key
         self.existing = existing
-        self.chunks = Chunks(workspace.partial_folder(key))
+        self.chunks = Chunks(workspace.partial_folder(key), workspace.put_part_away)
 
     def publish(self, manifest: Manifest) -> Artifact:
         """Checksum and flush every file, write the manifest, and move all into place.
@@ -97,17 +125,13 @@ class Build:
             return self._publish(manifest)
 
     def _publish(self, manifest: Manifest) -> Artifact:
-        folder = self.chunks.folder
-        self.chunks.remove_unfinished()
-        (folder / MANIFEST).unlink(missing_ok=True)
-        payload = {}
-        for path in _files(folder):
-            fsync_file(path)
-            name = path.relative_to(folder).as_posix()
-            payload[name] = Payload(size=path.stat().st_size, sha256=file_digest(path))
+        folder, payload = self.chunks.folder, self.chunks.payload()
+        for path in folder.iterdir():
+            if path.name not in {JOURNAL, *payload}:
+                _remove(path)
         # The order of names is part of what "the same bytes" means.
-        manifest = Manifest.from_json(Manifest(**(vars(manifest) | {"payload": payload})).to_json())
-        write_whole(folder / MANIFEST, manifest.to_json())
+        text = Manifest(**(vars(manifest) | {"payload": payload})).to_json()
+        write_whole(folder / MANIFEST, text)
         place = self._workspace.artifact_folder(self._stage, self._key)
         place.parent.mkdir(parents=True, exist_ok=True)
         replaced = self._workspace.partial_folder(f"{self._key}.replaced-{uuid.uuid4().hex[:8]}")
@@ -115,8 +139,11 @@ class Build:
             place.rename(replaced)
         folder.rename(place)
         fsync_folder(place.parent)
+        # Not before: a run that dies in between would know nothing of its chunks.
+        (place / JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(replaced, ignore_errors=True)
-        return Artifact(self._key, self._stage, place, manifest)
+        manifest, checks = Manifest.from_json(text.encode()), self.chunks.checks.moved_to(place)
+        return Artifact(self._key, self._stage, place, manifest, checks)
 
 
 class Workspace:
@@ -132,7 +159,6 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         self.digests = DigestMemo(self.root)
-        self._held: set[str] = set()
         self._notices: list[str] = []
         try:
             for name in ("artifacts", "partial", "locks", "runs"):
@@ -141,11 +167,19 @@ class Workspace:
                 if not (self.root / name).exists():
                     write_whole(self.root / name, text)
         except OSError as error:
-            raise WorkspaceError(
-                f"the workspace {self.root} cannot be made ({error.strerror})",
-                hint="free some space or pass --workspace DIR with a folder you may write to",
-            ) from error
-        if not os.access(self.root / "partial", os.W_OK | os.X_OK):
+            if not (refuses(error) and (self.root / "artifacts").is_dir()):
+                raise _not_made(self.root, error) from error
+        #: Whether what is there can be used, but nothing made.
+        self.is_read_only = not os.access(self.root / "partial", os.W_OK | os.X_OK)
+        self.locks = Locks(self.root, is_read_only=self.is_read_only)
+
+    def check_writable(self) -> None:
+        """Make sure that something can be made.
+
+        Raises:
+            WorkspaceError: It cannot.
+        """
+        if self.is_read_only:
             raise WorkspaceError(
                 f"the workspace {self.root} cannot be written",
                 hint="pass --workspace DIR with a folder you may write to",
@@ -168,16 +202,16 @@ class Workspace:
             depth: "quick" checks all sizes and the checksums of small files, "full" all of them.
         """
         folder = self.artifact_folder(stage, key)
-        manifest, damage = read_checked(folder, stage, key, depth)
+        manifest, checks, damage = read_checked(folder, stage, key, depth)
         if manifest is None:
             return Look(damage=damage)
-        return Look(Artifact(key, stage, folder, manifest))
+        return Look(Artifact(key, stage, folder, manifest, checks))
 
     def find(self, stage: str, key: str) -> Artifact | None:
         """Return a whole artifact; a damaged one is set aside, and a notice tells of it."""
         seen = self.look(stage, key)
         if seen.damage:
-            with self.locked(key):
+            with self.locks.held(key):
                 seen = self.look(stage, key)
                 if seen.damage:
                     self._set_aside(stage, key, seen.damage)
@@ -185,18 +219,31 @@ class Workspace:
 
     def set_aside(self, stage: str, key: str, damage: str) -> None:
         """Move a damaged artifact out of the way and note why."""
-        with self.locked(key):
+        with self.locks.held(key):
             self._set_aside(stage, key, damage)
 
     def _set_aside(self, stage: str, key: str, damage: str) -> None:
-        aside = self.root / "damaged" / f"{stage}-{key[:12]}-{uuid.uuid4().hex[:8]}"
-        with disk_errors_explained(self.root):
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                self.artifact_folder(stage, key).rename(aside)
+        aside = self._place_aside(f"{stage}-{key[:12]}")
+        with disk_errors_explained(self.root), contextlib.suppress(FileNotFoundError):
+            self.artifact_folder(stage, key).rename(aside)
         self._notices.append(
             f"the {stage} artifact {key[:12]} is damaged ({damage}); it is set aside in {aside}"
         )
+
+    def put_part_away(self, path: Path, damage: str) -> None:
+        """Move a damaged part of an unfinished artifact out of the way and note why."""
+        aside = self._place_aside(f"part-{path.parent.name[:12]}")
+        with disk_errors_explained(self.root):
+            aside.mkdir()
+            path.rename(aside / path.name)
+        self._notices.append(
+            f"{path.name} of an interrupted run is damaged ({damage}); it is set aside in {aside}"
+        )
+
+    def _place_aside(self, name: str) -> Path:
+        with disk_errors_explained(self.root):
+            (self.root / "damaged").mkdir(parents=True, exist_ok=True)
+        return self.root / "damaged" / f"{name}-{uuid.uuid4().hex[:8]}"
 
     def take_notices(self) -> list[str]:
         """Return what was noted since the last call, oldest first."""
@@ -204,7 +251,14 @@ class Workspace:
         return notices
 
     @contextmanager
-    def building(self, stage: str, key: str, *, anew: bool = False) -> Iterator[Build]:
+    def building(
+        self,
+        stage: str,
+        key: str,
+        *,
+        anew: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Iterator[Build]:
         """Take the lock of a key and yield the artifact in the making.
 
         Blocks while another process makes the same artifact, and looks again afterwards. What
@@ -214,11 +268,13 @@ class Workspace:
             stage: The stage that makes it.
             key: Its key.
             anew: Make it even if it exists, from nothing.
+            meanwhile: Called now and then while it waits; what it raises ends that.
 
         Raises:
             WorkspaceError: The disk is full or refuses.
         """
-        with self.locked(key):
+        self.check_writable()
+        with self.locks.held(key, meanwhile=meanwhile):
             existing = None if anew else self.find(stage, key)
             with disk_errors_explained(self.root):
                 if anew:
@@ -230,89 +286,13 @@ class Workspace:
 
     def n_chunks_left(self, key: str) -> int:
         """Return how many finished files an interrupted run left for an artifact."""
-        folder = self.partial_folder(key)
-        if not folder.is_dir():
-            return 0
-        return sum(1 for path in folder.iterdir() if not path.name.startswith(".tmp-"))
-
-    @contextmanager
-    def locked(self, key: str, timeout_s: float = -1) -> Iterator[None]:
-        """Hold the lock of a key; again inside itself is allowed.
-
-        Args:
-            key: Whose lock.
-            timeout_s: How long to wait; negative waits for ever.
-
-        Raises:
-            filelock.Timeout: Another process held it all that time.
-        """
-        from filelock import FileLock
-
-        if key in self._held:
-            yield
-            return
-        with disk_errors_explained(self.root):
-            lock = FileLock(self.root / "locks" / f"{key}.lock")
-            lock.acquire(timeout=timeout_s)
-        self._held.add(key)
-        try:
-            yield
-        finally:
-            self._held.discard(key)
-            lock.release()
-
-    def is_locked(self, key: str) -> bool:
-        """Tell whether another process holds the lock of a key now."""
-        from filelock import Timeout
-
-        try:
-            with self.locked(key, timeout_s=0):
-                return False
-        except Timeout:
-            return True
-
-    @contextmanager
-    def using(self, keys: Iterable[str]) -> Iterator[None]:
-        """Keep artifacts from being removed as garbage while this process needs them."""
-        from filelock import FileLock
-
-        name = uuid.uuid4().hex
-        list_path = self.root / "runs" / f"{name}.keys"
-        with disk_errors_explained(self.root):
-            lock = FileLock(self.root / "runs" / f"{name}.lock")
-            with self.locked("workspace"):
-                lock.acquire()
-                write_whole(list_path, "\n".join(sorted(set(keys))) + "\n")
-        try:
-            yield
-        finally:
-            list_path.unlink(missing_ok=True)
-            lock.release()
-            (self.root / "runs" / f"{name}.lock").unlink(missing_ok=True)
-
-    def keys_in_use(self) -> frozenset[str]:
-        """Return the keys that living runs need; what dead runs left is removed."""
-        from filelock import FileLock, Timeout
-
-        keys: set[str] = set()
-        for list_path in sorted((self.root / "runs").glob("*.keys")):
-            lock = FileLock(list_path.with_suffix(".lock"))
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                with contextlib.suppress(FileNotFoundError):
-                    keys |= set(list_path.read_text(encoding="utf-8").split())
-            else:
-                list_path.unlink(missing_ok=True)
-                lock.release()
-                list_path.with_suffix(".lock").unlink(missing_ok=True)
-        return frozenset(keys)
+        return n_finished(self.partial_folder(key))
 
     def manifests(self, stage: str | None = None) -> Iterator[Manifest]:
         """Yield the readable manifests of all artifacts, or of one stage's, in order of key."""
         for folder in sorted((self.root / "artifacts").glob(f"{stage or '*'}/*")):
             with contextlib.suppress(OSError, ValueError):
-                yield Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+                yield read_manifest(folder)
 
     def mark_used(self, artifact: Artifact) -> None:
         """Note that an artifact was of use now, for the collection of garbage by age."""
@@ -325,5 +305,22 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _not_made(root: Path, error: OSError) -> WorkspaceError:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        place = Path(error.filename)
+        lying = (path for path in (place, *place.parents) if os.path.lexists(path))
+        return WorkspaceError(
+            f"the workspace {root} cannot be made: {next(lying, place)} is no folder",
+            hint="pass --workspace DIR with another folder",
+        )
+    hint = "pass --workspace DIR with a folder you may write to"
+    if is_disk_full(error):
+        hint = "free some space, or pass --workspace DIR on another disk"
+    return WorkspaceError(f"the workspace {root} cannot be made ({error.strerror})", hint=hint)
