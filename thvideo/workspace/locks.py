@@ -6,13 +6,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from thvideo.errors import WorkspaceError
 from thvideo.workspace.durable import disk_errors_explained, remove_dead_parts, write_whole
-
-if TYPE_CHECKING:
-    import filelock
 
 #: Held by whoever begins a run or removes something, so that neither meets the other.
 ALL = "workspace"
@@ -57,13 +53,13 @@ class Locks:
         if key in self._held:
             yield
             return
-        lock = _acquired(self._path(key), timeout_s, meanwhile)
+        release = _acquired(self._path(key), timeout_s, meanwhile)
         self._held.add(key)
         try:
             yield
         finally:
             self._held.discard(key)
-            lock.release()
+            release()
 
     def is_held_elsewhere(self, key: str) -> bool:
         """Tell whether another process holds the lock of a key now."""
@@ -85,14 +81,14 @@ class Locks:
         own_list, own_lock = (self._root / "runs" / f"{name}{end}" for end in (".keys", ".lock"))
         with self.held(ALL):
             self.clean()
-            lock = _acquired(own_lock, 0)
+            release = _acquired(own_lock, 0)
             with disk_errors_explained(self._root):
                 write_whole(own_list, "\n".join(sorted(set(keys))) + "\n")
         try:
             yield
         finally:
             own_list.unlink(missing_ok=True)
-            lock.release()
+            release()
             own_lock.unlink(missing_ok=True)
 
     def keys_in_use(self) -> frozenset[str]:
@@ -132,7 +128,8 @@ class Locks:
 
 def _acquired(
     path: Path, timeout_s: float, meanwhile: Callable[[], None] = _nothing
-) -> "filelock.BaseFileLock":
+) -> Callable[[], None]:
+    """Take a lock and return what gives it back."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)
@@ -150,7 +147,7 @@ def _acquired(
                 hint="remove it, or pass --workspace DIR with another folder",
             ) from error
         else:
-            return lock
+            return lock.release
         meanwhile()
         time.sleep(_LOOK_EVERY_S)
 
@@ -160,7 +157,7 @@ def _is_free(path: Path) -> bool:
     from filelock import Timeout
 
     try:
-        _acquired(path, 0).release()
+        _acquired(path, 0)()
     except (Timeout, WorkspaceError):
         return False
     return True
