@@ -105,7 +105,7 @@ def drawn_by(weights: Path, preset: str) -> Callable[[torch.device], Made]:
         networks = load_networks(weights, preset, device)
         embedding = embed_crops(networks, noise(2), POINTS)
         adain = feed_forward(networks, embedding)
-        precision: Precision = "fp32" if device.type == "cpu" else "auto"
+        precision: Precision = "fp32" if device.type == "cpu" else "bf16"
         generator = NeuralGenerator(networks, SourceCrops(noise(2), POINTS), adain, precision)
         points = generator.settle(posed(-5, 3, 20))
         return [embedding, points, generator.generate(points, np.array([1, 0, 1]))]
@@ -165,7 +165,7 @@ def test_networks_are_meta_trained_validated_saved_and_resumed(
 
     def trained(device: torch.device) -> Made:
         folder = tmp_path / device.type
-        how = HowToRun(device, "fp32", workers=0)
+        how = HowToRun(device, workers=0)
         first = MetaRun(folder, options, how, models)
         first.begin()
         list(first.run(Budget(steps=1)))
@@ -185,7 +185,7 @@ def test_the_whole_pipeline_draws_the_same_frames(tmp_path: Path) -> None:
     graph = stage_graph("reenact", make_recipe(given | {"size": 128, "finetune_steps": 1}))
 
     def drawn(device: torch.device) -> Made:
-        resources = Resources(str(device), precision="fp32", threads=2)
+        resources = Resources(str(device), threads=2)
         *_, last = run(graph, Workspace(tmp_path / device.type), resources)
         assert isinstance(last, RunFinished) and last.artifact is not None
         made = json.loads((last.artifact / "artifact.json").read_text())

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from recipes.bench.rounds import Probe, Quantity, looped
 from thvideo.models.cost import preset_costs
-from thvideo.models.precision import arithmetic, multiplies_bf16
+from thvideo.models.precision import Precision, arithmetic
 from thvideo.models.presets import ModelOptions, Networks, build_networks
 from thvideo.models.shown import Shown
 from thvideo.synthesis.networks import DrawingNetworks
 
-PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 PARTS: tuple[Literal["generator", "embedder"], ...] = ("generator", "embedder")
 
 #: Points along a side of a draft's flow.
@@ -95,7 +95,7 @@ def planned(calls: Sequence[Call], device: torch.device) -> Planned:
         device: Where.
     """
     probes, left_out = [], []
-    limit_gflop = _emulated_gflop_s(device) * PATIENCE_S
+    limit_gflop = _bf16_gflop_s(device) * PATIENCE_S
     for call in [*calls, *_convolution_calls(device)]:
         quantity = call.quantity
         assert quantity.gflop is not None
@@ -190,10 +190,8 @@ def _convolution_run(
     return lambda: layer(pixels)
 
 
-def _emulated_gflop_s(device: torch.device) -> float:
-    """How fast a small convolution is in emulated bf16; infinite where bf16 is multiplied."""
-    if multiplies_bf16(device):
-        return float("inf")
+def _bf16_gflop_s(device: torch.device) -> float:
+    """How fast a small convolution is in bf16."""
     shape = Convolution(1, 64, 32)
     run = _convolution_run(shape, torch.bfloat16, torch.channels_last, device)
     quantity = Quantity("models", "first look", "convolution", shape.gflop)
@@ -202,7 +200,7 @@ def _emulated_gflop_s(device: torch.device) -> float:
 
 
 def called(
-    run: Callable[[], object], precision: Literal["fp32", "bf16"], device: torch.device
+    run: Callable[[], object], precision: Precision, device: torch.device
 ) -> Callable[[], None]:
     """Return a call in an arithmetic, which ends when the device has done the work."""
 
@@ -212,6 +210,17 @@ def called(
         wait(device)
 
     return call
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bf16, whatever they are worth."""
+    if device.type == "cuda":
+        # It answers for the device that is current.
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # No public name tells, and this one may go: the answer is but a mark in a table.
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.type == "cpu" and asked is not None and bool(asked())
 
 
 def wait(device: torch.device) -> None:

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from recipes.bench.models import PRECISIONS, Call, called, run_of
+from recipes.bench.models import PRECISIONS, Call, called, multiplies_bf16, run_of
 from recipes.bench.rounds import Quantity
 from thvideo.landmarks.pose import Pose, face_model, project, rotation_from_angles
 from thvideo.models.cost import preset_costs
-from thvideo.models.precision import Precision, multiplies_bf16
+from thvideo.models.precision import Precision
 from thvideo.models.presets import options_from_card
 from thvideo.stages.reenact import drawing_threads
 from thvideo.synthesis.batching import BATCH_FRAMES

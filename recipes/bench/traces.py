@@ -12,8 +12,8 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from recipes.bench.models import Call
-from thvideo.models.precision import multiplies_bf16
 from thvideo.models.presets import ModelOptions
+from thvideo.synthesis.auto_precision import choose_precision
 from thvideo.training.labels import PARTS
 from thvideo.training.meta import MetaRun
 from thvideo.training.meta_options import META_PRESETS, Budget, Every, HowToRun, MetaOptions
@@ -63,7 +63,7 @@ def trace_networks(
     Returns:
         By the name of a call, the operations that take most of its time.
     """
-    precision = "bf16" if multiplies_bf16(device) else "fp32"
+    precision = choose_precision("auto", str(device))
     parts = {}
     for call in calls:
         if call.quantity.precision == precision:
@@ -98,6 +98,7 @@ def trace_training(
         trace.export_chrome_trace(str(file))
         found.extend(_parts_of_step(trace))
 
+    options = replace(options, precision=choose_precision("auto", str(device)))
     how = HowToRun(device, workers=1)
     never = Every()
     with tempfile.TemporaryDirectory(prefix="thvideo-bench-") as scratch, flushed_denormals():

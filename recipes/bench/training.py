@@ -10,8 +10,8 @@ from recipes.bench.models import FLOW_POINTS, Planned, wait
 from recipes.bench.rounds import Probe, Quantity, looped
 from thvideo.landmarks.schema import N_POINTS
 from thvideo.models.perceptual import perceptual_net
-from thvideo.models.precision import multiplies_bf16
 from thvideo.models.presets import ModelOptions
+from thvideo.synthesis.auto_precision import choose_precision
 from thvideo.training.batch import Batch
 from thvideo.training.learner import Learner
 from thvideo.training.meta_options import META_PRESETS, HowToRun, MetaOptions
@@ -46,6 +46,7 @@ def planned(
             batch_size=_SAMPLES[preset],
             adversarial_from=0,
             losses=replace(options.losses, content=content),
+            precision=choose_precision("auto", str(device)),
         )
         nets = {name: perceptual_net(name, perceptual[name]).to(device) for name, _ in content}
         learner = Learner(options, models, options.batch_size, HowToRun(device), nets)
@@ -56,12 +57,11 @@ def planned(
 def _step(learner: Learner, options: MetaOptions, size_px: int) -> Probe:
     n_batch, n_shots, device = options.batch_size, usual_shots(options), learner.device
     batch = made_batch(n_batch, n_shots, size_px).to(device)
-    is_bf16 = multiplies_bf16(device)
     quantity = Quantity(
         "training",
-        f"{options.preset}, {'bf16' if is_bf16 else 'fp32'}, {n_batch} at once, K = {n_shots}",
+        f"{options.preset}, {options.precision}, {n_batch} at once, K = {n_shots}",
         "sample",
-        precision="bf16" if is_bf16 else "fp32",
+        precision=options.precision,
     )
 
     def call() -> None:

@@ -10,6 +10,7 @@ import pytest
 from thvideo.cli import checks, doctor
 from thvideo.cli.checks import Check, Finding
 from thvideo.errors import StageError
+from thvideo.synthesis.auto_precision import LEAST_GAIN
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [check.name for check in checks.checks(None, None)]
@@ -71,3 +72,18 @@ def test_little_space_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (finding,) = checks._workspace(tmp_path / "not" / "there")
     assert finding.status == "warn"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_auto_takes_is_measured_remembered_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THVIDEO_PRECISION")
+    monkeypatch.setenv("THVIDEO_CACHE", str(tmp_path))
+    [check] = [check for check in checks.checks(None, "cpu") if check.name == "precision"]
+    [first], [again] = check.try_it(), check.try_it()
+    assert first == again
+    [remembered] = tmp_path.iterdir()
+    assert str(remembered) in first.text
+    speed = json.loads(remembered.read_text())["bf16_speed"]
+    taken = "bf16" if speed >= LEAST_GAIN else "fp32"
+    assert first.text.startswith(f"auto takes {taken}: bf16 is {speed:.2g} times as fast as fp32")

@@ -21,11 +21,13 @@ sys.exit(code)
 """
 
 
-def loaded(folder: Path, *arguments: str, names: tuple[str, ...] = HEAVY) -> tuple[int, list[str]]:
+def loaded(
+    folder: Path, *arguments: str, names: tuple[str, ...] = HEAVY, **env: str
+) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-c", SHOW.format(heavy=names), *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(**env),
         capture_output=True,
         text=True,
         check=False,
@@ -54,6 +56,15 @@ def test_help_and_lists_load_no_heavy_library(tmp_path: Path, arguments: tuple[s
 def test_plan_loads_no_heavy_library(tmp_path: Path, media: Path) -> None:
     files = ("--source", str(media / "noise.png"), "--driver", str(media / "pattern.mp4"))
     assert loaded(tmp_path, "plan", *files, "-o", "out.mp4") == (0, [])
+
+
+def test_what_auto_takes_is_looked_up_without_a_heavy_library(tmp_path: Path, media: Path) -> None:
+    cache = tmp_path / "cache"
+    there = {"THVIDEO_PRECISION": "", "THVIDEO_CACHE": str(cache)}
+    files = ("--source", str(media / "noise.png"), "--driver", str(media / "pattern.mp4"))
+    arguments = ("plan", *files, "-o", "out.mp4")
+    assert "torch" in loaded(tmp_path, *arguments, **there)[1]
+    assert loaded(tmp_path, *arguments, **there) == (0, [])
 
 
 def test_a_cached_rerun_loads_no_heavy_library(tmp_path: Path, media: Path) -> None:

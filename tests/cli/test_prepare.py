@@ -39,7 +39,12 @@ def test_videos_become_a_dataset(thvideo: Run, people: Path, tmp_path: Path) -> 
     points = read_labels(tmp_path / "set", table[0]).points
     assert 40 < (points.max(axis=1) - points.min(axis=1)).max() < 80
     before = {p: p.read_bytes() for p in (tmp_path / "set").glob("*.*")}
-    again = thvideo(*arguments, "--val-share", "0.5", "--split-seed", "1", "--json")
+    # Another processor would choose another arithmetic: a dataset keeps its own.
+    other = {"fp32": "bf16", "bf16": "fp32"}[
+        json.loads(before[tmp_path / "set" / "prepare.json"])["precision"]
+    ]
+    options = ("--val-share", "0.5", "--split-seed", "1", "--json")
+    again = thvideo(*arguments, *options, THVIDEO_PRECISION=other)
     assert {p: p.read_bytes() for p in (tmp_path / "set").glob("*.*")} == before
     last = json.loads(again.stdout.splitlines()[-1])
     assert (last["event"], last["videos_used"]) == ("prepared", 3)

@@ -11,7 +11,6 @@ from tests.training.drawn_faces import QUICK, SMALL_SWIFT, small_options
 from thvideo.cli.boundary import main
 from thvideo.cli.evaluate import _OPTIONS
 from thvideo.evaluation.protocol import ProtocolOptions
-from thvideo.models.precision import Precision
 from thvideo.training.dataset import ClipTable, clip_path
 from thvideo.training.meta import MetaRun
 from thvideo.training.meta_options import Budget, HowToRun
@@ -82,8 +81,7 @@ def test_a_run_of_meta_training_is_judged_from_its_folder(
 ) -> None:
     import torch
 
-    precision: Precision = "fp32"
-    how = HowToRun(torch.device("cpu"), precision, 0)
+    how = HowToRun(torch.device("cpu"), workers=0)
     run = MetaRun(tmp_path / "run", small_options(drawn, **QUICK), how, SMALL_SWIFT)
     run.begin(None)
     list(run.run(Budget(2, 0.0)))

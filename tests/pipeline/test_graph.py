@@ -7,6 +7,7 @@ import pytest
 import toys
 
 from thvideo.errors import UsageError
+from thvideo.pipeline import graph as graphs
 from thvideo.pipeline.graph import Graph, graph_keys, reenact_graph, stage_graph
 from thvideo.pipeline.plan import plan
 from thvideo.pipeline.recipe import Recipe
@@ -102,6 +103,11 @@ def test_another_output_name_runs_nothing(recipe, workspace, tmp_path):
         ({"driver_face": "left"}, ["track driver", "reenact", "composite"]),
         ({"face": "left"}, ["track source 1", "embed", "reenact", "composite"]),
         ({"compare": True}, ["compare"]),
+        (
+            {"precision": "bf16"},
+            ["track source 1", "track driver", "embed", "reenact", "composite"],
+        ),
+        ({"precision": "fp32"}, []),
     ],
 )
 def test_a_changed_option_runs_only_what_it_touches(recipe, workspace, change, runs):
@@ -137,6 +143,7 @@ def test_every_option_that_makes_the_picture_is_in_a_key(recipe, workspace):
         "max_side": 640,
         "audio": "none",
         "crf": 30,
+        "precision": "bf16",
         "face_like": recipe.sources[0].with_name("face.png"),
     }
     targets = [keys(replace(recipe, **{name: value}), workspace) for name, value in changes.items()]
@@ -148,6 +155,52 @@ def test_every_option_that_makes_the_picture_is_in_a_key(recipe, workspace):
     # What only learned generators take has a test of its own.
     left_out |= {"weights", "finetune_steps", "perceptual", "seed"}
     assert set(vars(recipe)) == set(changes) | left_out
+
+
+def test_what_has_no_choice_of_arithmetic_has_none_in_its_key(recipe, workspace):
+    plain = replace(recipe, generator="warp", tracker="face-alignment")
+    assert keys(plain, workspace) == keys(replace(plain, precision="bf16"), workspace)
+    warped = replace(recipe, generator="warp")
+    stages = {
+        node.stage.name: node.stage
+        for node in reenact_graph(replace(warped, precision="bf16")).nodes
+    }
+    assert (stages["track"].precision, stages["reenact"].precision) == ("bf16", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "touched"),
+    [
+        ("tracker_detector", {"track source 1", "track driver", "embed", "reenact", "composite"}),
+        ("tracker_landmarks", {"track source 1", "track driver", "embed", "reenact", "composite"}),
+        ("face_model", {"track source 1", "track driver", "embed", "reenact", "composite"}),
+        ("swift", {"embed", "reenact", "composite"}),
+    ],
+)
+def test_weights_that_were_trained_again_make_anew_what_they_made(
+    recipe, workspace, tmp_path, monkeypatch, name, touched
+):
+    toys.fill(workspace, reenact_graph(recipe))
+    shipped = graphs.shipped_weight(name)
+    trained = tmp_path / shipped.name
+    weights = bytearray(shipped.read_bytes())
+    weights[-1] ^= 1
+    trained.write_bytes(weights)
+    usual = graphs.shipped_weight
+    monkeypatch.setattr(
+        graphs, "shipped_weight", lambda asked: trained if asked == name else usual(asked)
+    )
+    steps = {step.node.id: step for step in plan(reenact_graph(recipe), workspace)}
+    assert {name for name, step in steps.items() if step.action == "run"} == touched
+    assert any(f"{trained.name} changed" in step.reason for step in steps.values())
+
+
+def test_another_release_of_a_tracker_is_another_tracker(recipe, workspace, monkeypatch):
+    theirs = replace(recipe, tracker="face-alignment")
+    first = keys(theirs, workspace)
+    monkeypatch.setattr(graphs, "version_of", lambda package: f"{package} 9.9")
+    assert keys(theirs, workspace)["track driver"] != first["track driver"]
+    assert keys(recipe, workspace)["track driver"] not in first.values()
 
 
 def test_a_sound_file_enters_by_its_content(recipe, workspace, tmp_path):

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -323,6 +324,8 @@ def test_a_dataset_keeps_to_its_options(one_video: Path, tmp_path: Path) -> None
     other = PrepareOptions(64, 40, 32, Fraction(10))
     with pytest.raises(UsageError, match="was begun with --fps 25"):
         made(one_video, tmp_path / "set", options=other)
+    with pytest.raises(UsageError, match="was begun with --precision fp32"):
+        made(one_video, tmp_path / "set", options=replace(OPTIONS, precision="bf16"))
     (tmp_path / "set" / "prepare.json").write_text("{")
     with pytest.raises(InputError, match=r"prepare\.json is damaged"):
         made(one_video, tmp_path / "set", options=other)

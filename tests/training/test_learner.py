@@ -130,6 +130,19 @@ def test_rates_rise_and_are_scaled(drawn: Path, batches: list[Batch]) -> None:
     assert rates == pytest.approx([0.5e-3 / 4, 0.5e-3 / 2, 0.5e-3 * 3 / 4])
 
 
+def test_networks_are_trained_in_the_arithmetic_of_the_options(
+    drawn: Path, batches: list[Batch]
+) -> None:
+    told = {}
+    for precision in ("fp32", "bf16"):
+        learner = made(drawn, precision=precision)
+        with learner.arithmetic():
+            assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
+        told[precision] = learner.train([batches[0]])
+    assert told["bf16"] != told["fp32"]
+    assert told["bf16"]["l1"] == pytest.approx(told["fp32"]["l1"], rel=2e-2)
+
+
 def test_an_embedding_is_the_mean_over_an_episodes_sources(
     drawn: Path, batches: list[Batch]
 ) -> None:

@@ -4,15 +4,25 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.cli_process import environment
+from tests.training.drawn_faces import SMALL_SWIFT, small_options
 from thvideo.cli.boundary import main
-from thvideo.cli.metatrain_plan import parse_every, parse_perceptual, parse_seconds, parse_sizes
+from thvideo.cli.metatrain_plan import (
+    parse_every,
+    parse_perceptual,
+    parse_seconds,
+    parse_sizes,
+    plan_of,
+)
+from thvideo.cli.options import Given
 from thvideo.errors import UsageError
 from thvideo.training.meta_options import Every
+from thvideo.training.run_folder import RunFolder
 
 # A machine that has torch, numpy, OpenCV, typer, rich and safetensors, and nothing else of ours.
 BARE = """
@@ -116,6 +126,54 @@ def test_a_run_that_is_not_there_cannot_go_on(
 ) -> None:
     assert main(["metatrain", "-o", str(tmp_path), "--resume", "--steps", "9"]) == 3
     assert "there is no run at" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "taken", "note"),
+    [
+        (None, "fp32", "bf16", None),
+        ("auto", "fp32", "bf16", None),
+        ("bf16", "fp32", "bf16", None),
+        ("fp32", "bf16", "fp32", "the run was begun in bf16 and goes on in fp32"),
+    ],
+)
+def test_a_run_keeps_its_arithmetic_on_another_machine_or_says_so(
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str | None,
+    machine: str,
+    taken: str,
+    note: str | None,
+) -> None:
+    run = RunFolder(tmp_path)
+    run.begin(replace(small_options(drawn), precision="bf16"), SMALL_SWIFT)
+    monkeypatch.setenv("THVIDEO_PRECISION", machine)
+    plan = plan_of(Given({"run": tmp_path, "resume": True, "steps": 9, "precision": asked}))
+    assert plan.options.precision == taken
+    assert [text for text in plan.notes if "begun" in text] == [note] * (note is not None)
+
+
+def test_an_old_run_that_says_no_arithmetic_goes_on_in_this_machine_s_and_says_so(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunFolder(tmp_path).begin(small_options(drawn), SMALL_SWIFT)
+    written = json.loads((tmp_path / "options.json").read_text())
+    del written["options"]["precision"]
+    (tmp_path / "options.json").write_text(json.dumps(written))
+    monkeypatch.setenv("THVIDEO_PRECISION", "bf16")
+    plan = plan_of(Given({"run": tmp_path, "resume": True, "steps": 9}))
+    assert plan.options.precision == "bf16"
+    assert any("does not say" in text and "goes on in bf16" in text for text in plan.notes)
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(None, "bf16"), ("fp32", "fp32")])
+def test_a_run_begins_in_what_is_asked_for_or_faster_and_writes_it_down(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, taken: str
+) -> None:
+    monkeypatch.setenv("THVIDEO_PRECISION", "bf16")
+    plan = plan_of(Given({"data": drawn, "dry_run": True, "precision": asked}))
+    assert plan.options.precision == taken
 
 
 def test_times_sizes_and_networks_are_read() -> None:

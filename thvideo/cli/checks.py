@@ -76,6 +76,7 @@ def checks(workspace: Path | None, device: str | None) -> list[Check]:
         Check("packages", _packages),
         Check("torch", _torch),
         Check("device", partial(_devices, device or "auto"), "thvideo doctor --device cpu"),
+        Check("precision", partial(_precision, device or "auto"), "pass --precision fp32"),
         Check("ffmpeg", _ffmpeg, "install ffmpeg 5.1 or later, or unset THVIDEO_FFMPEG"),
         Check("h264", _h264, "install an ffmpeg with libx264"),
         Check("webm", _webm, "install an ffmpeg with libvpx-vp9 and libopus"),
@@ -146,6 +147,16 @@ def _device(label: str) -> list[Finding]:
         text = "an NVIDIA GPU is there, but this torch cannot use it"
         findings.append(Finding("warn", text, "check nvidia-smi and the driver's version"))
     return findings
+
+
+def _precision(devices: str) -> list[Finding]:
+    from thvideo.synthesis.auto_precision import auto_precision
+
+    taken = auto_precision(devices)
+    text = f"auto takes {taken.precision}: {taken.reason}"
+    if taken.file is not None:
+        text += f"; remembered in {taken.file}, which may be deleted to measure again"
+    return [Finding("ok", text)]
 
 
 def _ffmpeg() -> list[Finding]:

@@ -68,7 +68,7 @@ def evaluate(given: Given) -> None:
     resources = given.resources()
     with view_of(given) as view, cpu_threads(resources.threads):
         device = choose_device(resources.device)
-        work = _work(given, Drawing(device, resources.precision, resources.batch_size))
+        work = _work(given, Drawing(device, given.precision(), resources.batch_size))
         show_work(view, "evaluate", f"{work.data} to {work.output}", evaluated(work))
     report = json.loads((work.output / REPORT).read_text(encoding="utf-8"))
     if given.flag("json"):

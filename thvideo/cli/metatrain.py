@@ -1,6 +1,7 @@
 """``metatrain``: embedder, generator and discriminator learn from many people."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -72,12 +73,15 @@ def metatrain(given: Given) -> None:
     resources = given.resources()
     plan = plan_of(given)
     device = own_device(choose_device(resources.device))
-    how = HowToRun(device, resources.precision, plan.workers, given.flag("compiled"))
+    how = HowToRun(device, plan.workers, given.flag("compiled"))
     with (
         flushed_denormals(),
         joined(device) as processes,
         cpu_threads(resources.threads),
     ):
+        # Another machine's processor may be faster in the other arithmetic.
+        if processes.agreed(plan.options.precision == "fp32")[0]:
+            plan = replace(plan, options=replace(plan.options, precision="fp32"))
         if processes.is_first and not given.flag("quiet") and not given.flag("json"):
             for note in plan.notes:
                 tell("note", note, "yellow")

@@ -15,7 +15,7 @@ from thvideo.cli.plan_table import print_columns
 from thvideo.cli.render import as_json
 from thvideo.errors import UsageError
 from thvideo.models.cost import preset_costs
-from thvideo.models.precision import multiplies_bf16
+from thvideo.models.precision import AskedPrecision
 from thvideo.models.presets import PRESETS, ModelOptions
 from thvideo.pipeline.recipe import named_path
 from thvideo.training.checkpoint import Tensors
@@ -77,8 +77,10 @@ def plan_of(given: Given) -> Plan:
         assert folder is not None
         base, models = RunFolder(folder).read_options()
         _refuse_with_resume(typed, base)
+        base, told = _resumed_precision(given, base, is_said=RunFolder(folder).says_precision())
     else:
         base, models = _fresh(typed)
+        base, told = replace(base, precision=given.precision()), ()
         if "init" in typed:
             weights, found = weights_to_begin_with(typed["init"])
             if found.preset != models.preset:
@@ -93,7 +95,7 @@ def plan_of(given: Given) -> Plan:
     if workers < 0:
         raise UsageError(f"--workers cannot be {workers}", hint="0 makes batches in between")
     budget = _budget(typed, is_dry)
-    return Plan(folder, chosen, models, budget, workers, is_resumed, weights, notes)
+    return Plan(folder, chosen, models, budget, workers, is_resumed, weights, told + notes)
 
 
 def _fresh(typed: Mapping[str, Any]) -> tuple[MetaOptions, ModelOptions]:
@@ -118,6 +120,21 @@ def _refuse_with_resume(typed: Mapping[str, Any], base: MetaOptions) -> None:
                 f"the run was begun with --{name} {getattr(base, name)}, which cannot change",
                 hint=f"leave out --{name}, or begin another run",
             )
+
+
+def _resumed_precision(
+    given: Given, base: MetaOptions, *, is_said: bool
+) -> tuple[MetaOptions, tuple[str, ...]]:
+    """Keep the arithmetic that a run began with, on whatever processor, unless another is named."""
+    asked: AskedPrecision = given.values.get("precision") or "auto"
+    if not is_said:
+        taken = given.precision()
+        note = f"the run does not say in which precision it began; it goes on in {taken}"
+        return replace(base, precision=taken), (note,)
+    if asked == "auto" or asked == base.precision:
+        return base, ()
+    note = f"the run was begun in {base.precision} and goes on in {asked}"
+    return replace(base, precision=asked), (note,)
 
 
 def _changed(base: MetaOptions, typed: Mapping[str, Any]) -> MetaOptions:
@@ -276,12 +293,6 @@ def show_plan(plan: Plan, how: HowToRun, n_processes: int, *, as_lines: bool) ->
     print_columns([header, *rows])
 
 
-def _precision(how: HowToRun) -> str:
-    if how.precision != "auto":
-        return how.precision
-    return f"auto: {'bf16' if multiplies_bf16(how.device) else 'fp32'}"
-
-
 def _facts(plan: Plan, how: HowToRun, n_processes: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"run": str(plan.folder or "none, as nothing is trained")}
     for name, value in dataclasses.asdict(plan.options).items():
@@ -296,7 +307,6 @@ def _facts(plan: Plan, how: HowToRun, n_processes: int) -> dict[str, Any]:
         "resume": plan.is_resumed,
         "init": plan.weights is not None,
         "device": str(how.device),
-        "precision": _precision(how),
         "workers": how.workers,
         "compile": how.compiled,
         "processes": n_processes,

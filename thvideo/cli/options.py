@@ -5,13 +5,14 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from thvideo.errors import UsageError
+from thvideo.models.precision import AskedPrecision, Precision
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, make_recipe
 from thvideo.stages.base import Resources
 
@@ -107,7 +108,7 @@ FORCE = (
 )  # fmt: skip
 RESOURCES = (
     Opt("device", RUNNING, "auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 draws on both."),
-    Opt("precision", RUNNING, "Arithmetic of the networks."),
+    Opt("precision", RUNNING, "Arithmetic of the networks; auto takes what is faster here."),
     Opt("batch_size", RUNNING, "Frames on the device at once; 0 chooses by itself."),
     Opt("threads", RUNNING, "CPU threads; 0 leaves the libraries' choice."),
 )
@@ -146,6 +147,30 @@ class Given:
         # An empty list is what Typer gives for a repeatable option that was left out.
         options = {name: value or None if value == [] else value for name, value in options.items()}
         return make_recipe(options | fixed, self.values.get("recipe"))
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the arithmetic that "auto" takes on the chosen device.
+
+        Raises:
+            UsageError: THVIDEO_PRECISION says something else than auto, fp32 or bf16.
+            DeviceError: There is no such device.
+        """
+        return replace(recipe, precision=self.precision(recipe.precision))
+
+    def precision(self, asked: AskedPrecision | None = None) -> Precision:
+        """Return the arithmetic of the networks on the chosen device.
+
+        Args:
+            asked: What is wanted; what was typed if None.
+
+        Raises:
+            UsageError: THVIDEO_PRECISION says something else than auto, fp32 or bf16.
+            DeviceError: There is no such device.
+        """
+        from thvideo.synthesis.auto_precision import choose_precision
+
+        asked = asked or self.values.get("precision") or "auto"
+        return choose_precision(asked, self.resources().device)
 
     def resources(self) -> Resources:
         """Return how to run.

@@ -11,11 +11,12 @@ from thvideo.cli.humane import count, duration
 from thvideo.cli.options import FILES, OUTPUT, RUNNING, Given, Opt, takes
 from thvideo.cli.render import as_json, show_work, view_of
 from thvideo.errors import StageError, UsageError
-from thvideo.stages.prepare import REPORT, PrepareJob, prepare
+from thvideo.stages.prepare import OPTIONS, REPORT, PrepareJob, prepare
 from thvideo.stages.prepare_options import (
     PrepareOptions,
     TableOptions,
     Workers,
+    begun_precision,
     parse_fps,
     parse_min_face,
 )
@@ -86,14 +87,18 @@ def _job(given: Given) -> PrepareJob:
         raise UsageError(
             f"--workers cannot be {n_workers}", hint="give a positive number, or 0 for all cores"
         )
-    resources = given.resources()
+    dataset = values["dataset"].expanduser()
+    values.setdefault("precision", "auto")
+    if values["precision"] == "auto":
+        values["precision"] = begun_precision(dataset / OPTIONS) or given.precision()
+    shaping = ("size_px", "min_face_px", "max_frames", "fps", "precision")
     return PrepareJob(
         videos=values["videos"].expanduser(),
-        dataset=values["dataset"].expanduser(),
-        options=PrepareOptions(**_of(values, "size_px", "min_face_px", "max_frames", "fps")),
+        dataset=dataset,
+        options=PrepareOptions(**_of(values, *shaping)),
         table=TableOptions(**_of(values, "identity_from", "val_share", "split_seed")),
         with_pictures=given.flag("pictures"),
-        workers=Workers(n_workers or _n_cores(), resources.device, resources.precision),
+        workers=Workers(n_workers or _n_cores(), given.resources().device),
     )
 
 

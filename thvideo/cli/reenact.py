@@ -62,4 +62,5 @@ def _asked(given: Given) -> tuple[Recipe, Graph]:
             f"{' and '.join(missing)} must be given",
             hint="thvideo reenact --source face.jpg --driver driver.mp4 --output out.mp4",
         )
+    recipe = given.settled(recipe)
     return recipe, reenact_graph(recipe)

@@ -45,14 +45,14 @@ def track(given: Given) -> None:
 @takes(*_IDENTITY, *_RUNNING)
 def embed(given: Given) -> None:
     """Choose the source frames that carry the identity."""
-    recipe = given.recipe()
+    recipe = given.settled(given.recipe())
     execute(stage_graph("embed", recipe), recipe, given)
 
 
 @takes(*_IDENTITY, *_RUNNING)
 def finetune(given: Given) -> None:
     """Fit the generator to the source; generators without weights need none of it."""
-    recipe = given.recipe()
+    recipe = given.settled(given.recipe())
     execute(stage_graph("finetune", recipe), recipe, given)
 
 
@@ -64,5 +64,7 @@ def _each_file(stage: StageName, given: Given) -> list[RunFinished]:
         if names_them:
             say(one_line(str(path)))
         recipe = given.recipe(sources=(path,), driver=None, output=None)
+        if stage != "extract":
+            recipe = given.settled(recipe)
         ended.append(execute(stage_graph(stage, recipe), recipe, given))
     return ended

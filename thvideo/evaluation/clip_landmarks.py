@@ -21,7 +21,7 @@ from thvideo.workspace.keys import DigestMemo, stage_key
 Landmarks = Literal["tracked", "labels"]
 
 #: Raised when tracked landmarks of an unchanged clip would change.
-_VERSION = 1
+_VERSION = 2
 
 #: Of a clip that does not say how many it shows a second.
 _USUAL_RATE = 25.0

@@ -48,7 +48,7 @@ class Drawing:
     """
 
     device: torch.device
-    precision: Precision = "auto"
+    precision: Precision = "fp32"
     batch_size: int = 0
 
 
@@ -175,8 +175,8 @@ class Learned:
         """Depend on the weights and on how the product draws."""
         del take_name
         said = {name: self._card[name] for name in ("preset", "options", "size_px")}
-        versions = {"embed": Embed.version, "reenact": Reenact.version}
-        return said | versions | {"tensors": self._digest}
+        said |= {"embed": Embed.version, "reenact": Reenact.version}
+        return said | {"tensors": self._digest, "precision": self._drawing.precision}
 
     @cached_property
     def _digest(self) -> str:

@@ -36,6 +36,7 @@ from thvideo.evaluation.scene import Scene
 from thvideo.evaluation.sheet import Sheet
 from thvideo.stages.base import Notice, Progress, StageEvent
 from thvideo.training.dataset import ClipTable, clip_path
+from thvideo.weights.cards import shipped_weight
 from thvideo.workspace.keys import DigestMemo, stage_key
 
 PLAN, REPORT, PAGE, CELLS = "plan.json", "report.json", "report.html", "cells"
@@ -207,6 +208,8 @@ class Judging:
             for role, clip in (("source", take.source), ("driver", take.driver))
             for suffix in (".mp4", ".npz")
         }
+        # Landmarks are read by it, and drafts are moved.
+        files["face_model"] = self._work.digests.digest(shipped_weight("face_model"))
         return stage_key("evaluate", _VERSION, parameters, {}, files)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,10 +23,9 @@ from thvideo.models.landmark_net import (
     fold_norms,
     soft_argmax,
 )
+from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, I64Array, U8Array, check_shape
 from thvideo.weights.cards import shipped_weight
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 DETECTOR_WEIGHT, LANDMARK_WEIGHT = "tracker_detector", "tracker_landmarks"
 DETECTION_PX = 320
@@ -46,8 +44,7 @@ class BundledTracker:
 
     Args:
         device: PyTorch device.
-        precision: arithmetic of the networks; `auto` takes bfloat16 where the processor
-            computes with it and float32 elsewhere.
+        precision: arithmetic of the networks.
         detector: weights to use instead of the shipped ones.
         landmarks: weights to use instead of the shipped ones.
 
@@ -64,13 +61,13 @@ class BundledTracker:
     def __init__(
         self,
         device: str = "cpu",
-        precision: Precision = "auto",
+        precision: Precision = "fp32",
         *,
         detector: Path | None = None,
         landmarks: Path | None = None,
     ) -> None:
         self._device = _usable_device(device)
-        self._dtype = _dtype_for(self._device, precision)
+        self._dtype = _dtype_for(precision)
         self._detector = self._load(DetectorNet(), detector or shipped_weight(DETECTOR_WEIGHT))
         self._landmarks = self._load(LandmarkNet(), landmarks or shipped_weight(LANDMARK_WEIGHT))
 
@@ -229,13 +226,8 @@ def _usable_device(name: str) -> torch.device:
     return device
 
 
-def _dtype_for(device: torch.device, precision: Precision) -> torch.dtype:
-    if precision == "fp32":
-        return torch.float32
-    if precision == "bf16":
-        return torch.bfloat16
-    if precision != "auto":
-        raise UsageError(f"the precision {precision!r} is unknown", hint="use auto, fp32 or bf16")
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
+def _dtype_for(precision: Precision) -> torch.dtype:
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if precision not in known:
+        raise UsageError(f"the precision {precision!r} is unknown", hint="use fp32 or bf16")
+    return known[precision]

@@ -1,14 +1,16 @@
 """The graph: which stages make the output, and what feeds what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from thvideo.errors import InputError, UsageError
 from thvideo.models.content_weights import FEW_SHOT_CONTENT
 from thvideo.models.perceptual_files import check_perceptual_file
+from thvideo.models.precision import Precision
 from thvideo.pipeline.recipe import CONTAINERS, Recipe, nearest
+from thvideo.pipeline.versions import version_of
 from thvideo.stages.base import Container, Stage, parameters
 from thvideo.stages.compare import Compare
 from thvideo.stages.composite import CROPS, AudioChoice, Composite
@@ -20,6 +22,9 @@ from thvideo.stages.track import Track
 from thvideo.weights.cards import shipped_names, shipped_weight
 from thvideo.weights.load import check_generator
 from thvideo.workspace.keys import DigestMemo, stage_key
+
+#: Weights that ship and shape results: the tracker's, and the mean face that landmarks are read by.
+TRACKER_WEIGHTS, FACE_MODEL = ("tracker_detector", "tracker_landmarks"), "face_model"
 
 StageName = Literal["extract", "track", "embed", "finetune", "reenact", "composite", "compare"]
 
@@ -150,14 +155,13 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
         landmarks.append(_add(nodes, _track_source(recipe, number, frames[-1])))
     if recipe.driver is not None:
         driver = _add(nodes, _extract("extract driver", recipe.driver))
-        driver_track = Track(recipe.tracker, recipe.driver_face, recipe.no_face, recipe.smooth)
-        moved_by = _add(nodes, Node("track driver", driver_track, {"frames": driver}))
+        moved_by = _add(nodes, _track(recipe, "driver", recipe.driver_face, driver))
     if single:
         return nodes
     embed_inputs = {f"frames_{i}": made_by for i, made_by in enumerate(frames)}
     embed_inputs |= {f"landmarks_{i}": made_by for i, made_by in enumerate(landmarks)}
     embed = Embed(recipe.generator, recipe.size, recipe.shots)
-    learned = _weights_of(recipe)
+    learned = _weights_of(recipe) | _shipped(FACE_MODEL)
     nodes.append(Node("embed", embed, embed_inputs, learned, is_aside=True))
     finetune = Finetune(recipe.generator, recipe.finetune_steps, recipe.seed)
     looked_through = _perceptual_of(recipe, finetune)
@@ -172,6 +176,7 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
         eyes=recipe.eyes,
         brows=recipe.brows,
         gaze=recipe.gaze,
+        precision="fp32" if recipe.generator == "warp" else _precision(recipe),
     )
     reenact_inputs = {"identity": "embed", "driver": moved_by, "personal": "finetune"}
     nodes.append(Node("reenact", reenact, reenact_inputs, learned))
@@ -236,10 +241,32 @@ def _extract(node_id: str, path: Path, *, is_aside: bool = False) -> Node:
 
 
 def _track_source(recipe: Recipe, number: int, frames: str) -> Node:
-    face = recipe.face if recipe.face_like is None else "like"
+    node = _track(recipe, f"source {number}", recipe.face, frames)
+    if recipe.face_like is not None:
+        stage = replace(node.stage, face="like")
+        node = replace(node, stage=stage, files={**node.files, "like": recipe.face_like})
+    return replace(node, is_aside=True)
+
+
+def _track(recipe: Recipe, of: str, face: str, frames: str) -> Node:
     stage = Track(recipe.tracker, face, recipe.no_face, recipe.smooth)
-    files = {} if recipe.face_like is None else {"like": recipe.face_like}
-    return Node(f"track source {number}", stage, {"frames": frames}, files, is_aside=True)
+    if recipe.tracker == "bundled":
+        stage = replace(stage, precision=_precision(recipe))
+        files = _shipped(*TRACKER_WEIGHTS)
+    else:
+        # Its weights are fetched when it is first used; which ones, its version says.
+        stage = replace(stage, package=version_of(recipe.tracker))
+        files = {}
+    return Node(f"track {of}", stage, {"frames": frames}, files | _shipped(FACE_MODEL))
+
+
+def _precision(recipe: Recipe) -> Precision:
+    return "fp32" if recipe.precision == "auto" else recipe.precision
+
+
+def _shipped(*names: str) -> dict[str, Path]:
+    """Weights that ship, by role: a stage's result is another one with other weights."""
+    return {name: shipped_weight(name) for name in names}
 
 
 def _composite(recipe: Recipe, driver: str) -> Node:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import thvideo
 from thvideo.errors import UsageError
+from thvideo.models.precision import AskedPrecision
 from thvideo.stages.base import Container, GeneratorName
 from thvideo.stages.composite import Composite, Framing
 from thvideo.stages.embed import Embed
@@ -54,6 +55,8 @@ class Recipe:
         max_side: The output's longer side is at most this many pixels.
         audio: "driver", "none" or a sound file.
         crf: H.264 constant rate factor, 0 to 51.
+        precision: Arithmetic of the networks. The graph of "auto" is that of "fp32": whoever wants
+            what is faster asks `thvideo.synthesis.auto_precision` before.
         compare: Also make a video of source, driver and result side by side.
         force: Stages or nodes to run again, with all that depends on them.
     """
@@ -85,6 +88,7 @@ class Recipe:
     max_side: int = Composite.max_side
     audio: Path | Literal["driver", "none"] = "driver"
     crf: int = Composite.crf
+    precision: AskedPrecision = "auto"
     compare: bool = False
     force: tuple[str, ...] = ()
 

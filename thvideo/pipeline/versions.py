@@ -13,13 +13,17 @@ _PACKAGES = ("thvideo", "torch", "numpy", "opencv-python-headless")
 @functools.cache
 def _all_versions() -> tuple[tuple[str, str], ...]:
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
+    found |= {package: version_of(package) for package in _PACKAGES}
     found["ffmpeg"] = _ffmpeg_version()
     return tuple(found.items())
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package, or that it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def versions() -> dict[str, str]:

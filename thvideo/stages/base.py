@@ -24,14 +24,12 @@ class Resources:
     Args:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps"; reenact draws on several of one kind
             side by side, "cuda:0,cuda:1", and whoever uses but one takes the first.
-        precision: "auto", "fp32" or "bf16".
         batch_size: Frames on the device at once; 0 chooses by itself.
         threads: CPU threads for torch and ffmpeg; 0 leaves the libraries' own choice.
         chunk_frames: Frames in one published chunk.
     """
 
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
     batch_size: int = 0
     threads: int = 0
     chunk_frames: int = 250

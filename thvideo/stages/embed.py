@@ -83,8 +83,7 @@ class Embed:
 
         device = choose_device(job.resources.device)
         networks = load_networks(job.files["weights"], self.generator, device)
-        # In single precision whatever --precision says: the embedding is reused, and no part of
-        # its key says how it was computed.
+        # In fp32 whatever --precision says: what is embedded is drawn in both.
         with cpu_threads(job.resources.threads):
             embedding = embed_crops(networks, identity.crops, identity.landmarks)
         return dataclasses.replace(identity, embedding=embedding)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from thvideo.training.dataset_write import Record
 
 REPORT = "report.json"
-_OPTIONS, _LOCK = "prepare.json", ".lock"
+OPTIONS, _LOCK = "prepare.json", ".lock"
 _GO_ON = "then run the same command again: what is finished is kept"
 
 
@@ -118,7 +118,7 @@ def _owned(dataset: Path) -> Iterator[None]:
             f"{dataset} cannot be made ({error.strerror})", hint="give another folder with -o"
         ) from error
     others = {entry.name for entry in dataset.iterdir()} - {_LOCK, UNFINISHED}
-    if others and _OPTIONS not in others:
+    if others and OPTIONS not in others:
         raise UsageError(
             f"{dataset} holds something else than a dataset of thvideo prepare",
             hint="give a new folder with -o",
@@ -160,7 +160,7 @@ def _run(job: PrepareJob, identities: Identities) -> Iterator[StageEvent]:
             "person of its own; --identity-from TABLE says who they are"
         )
     is_begun = next(record_paths(job.dataset), None) is not None
-    keep_options(job.dataset / _OPTIONS, job.options, is_begun=is_begun)
+    keep_options(job.dataset / OPTIONS, job.options, is_begun=is_begun)
     walk = _Walk()
     yield Progress(0, n_videos, job.unit)
     begin = functools.partial(_begin, job)
@@ -180,7 +180,9 @@ def _begin(job: PrepareJob) -> "Callable[[VideoTask], Record]":
     """Set a worker process up."""
     from thvideo.stages.prepare_clips import bundled_tracker, video_worker
 
-    make_tracker = job.make_tracker or functools.partial(bundled_tracker, job.workers)
+    make_tracker = job.make_tracker or functools.partial(
+        bundled_tracker, job.workers, job.options.precision
+    )
     return video_worker(job.videos, job.dataset, job.options, make_tracker)
 
 

@@ -19,6 +19,7 @@ from thvideo.imaging.picture import load_picture
 from thvideo.landmarks.choice import FaceChoice
 from thvideo.landmarks.follow import follow
 from thvideo.landmarks.tracker import Tracker
+from thvideo.models.precision import Precision
 from thvideo.shapes import I64Array, U8Array
 from thvideo.stages.prepare_options import PrepareOptions, VideoTask, Workers
 from thvideo.stages.prepare_plan import (
@@ -63,7 +64,7 @@ class _Looked(NamedTuple):
     size: tuple[int, int]
 
 
-def bundled_tracker(workers: Workers) -> Tracker:
+def bundled_tracker(workers: Workers, precision: Precision) -> Tracker:
     """Load the tracker that ships with the package into a worker process.
 
     Raises:
@@ -77,7 +78,7 @@ def bundled_tracker(workers: Workers) -> Tracker:
     # The processes are the parallelism; threads inside them would fight for the same cores.
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return BundledTracker(str(choose_device(workers.device)), workers.precision)
+    return BundledTracker(str(choose_device(workers.device)), precision)
 
 
 def video_worker(

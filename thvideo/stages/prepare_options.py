@@ -2,12 +2,14 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from thvideo.errors import InputError, UsageError, reason_of
+from thvideo.models.precision import Precision
 from thvideo.workspace.durable import write_whole
 
 # Eight source frames and some others to aim at.
@@ -17,6 +19,7 @@ _FLAGS = {
     "min_face_px": "--min-face",
     "max_frames": "--max-frames-per-clip",
     "fps": "--fps",
+    "precision": "--precision",
 }
 
 
@@ -29,12 +32,14 @@ class PrepareOptions:
         min_face_px: faces of a smaller median height, brows to chin, are rejected.
         max_frames: longer shots become several clips of about equal length.
         fps: frames a second; a slower video keeps all of its frames.
+        precision: arithmetic of the trackers.
     """
 
     size_px: int = 256
     min_face_px: int = 90
     max_frames: int = 250
     fps: Fraction = Fraction(25)
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         if not 64 <= self.size_px <= 1024 or self.size_px % 32:
@@ -85,12 +90,10 @@ class Workers:
     Attributes:
         n: processes, each with one thread and a tracker of its own.
         device: where the trackers run.
-        precision: arithmetic of the trackers.
     """
 
     n: int
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,18 @@ def parse_fps(text: str) -> Fraction:
         ) from None
 
 
+def begun_precision(path: Path) -> Precision | None:
+    """Return the arithmetic that a dataset was begun with; None if its options do not say.
+
+    Args:
+        path: the file of its options.
+    """
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        said = json.loads(path.read_text(encoding="utf-8")).get("precision")
+        return said if said in get_args(Precision) else None
+    return None
+
+
 def keep_options(path: Path, options: PrepareOptions, *, is_begun: bool) -> None:
     """Write the options down, or check that they are the ones a dataset was begun with.
 
@@ -158,6 +173,8 @@ def keep_options(path: Path, options: PrepareOptions, *, is_begun: bool) -> None
             "not known",
             hint="give a new folder with -o",
         ) from error
+    # Datasets of before do not say.
+    kept.setdefault("precision", options.precision)
     others = [
         f"{flag} {kept.get(name)}"
         for name, flag in _FLAGS.items()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from thvideo.errors import InputError
+from thvideo.models.precision import Precision
 from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent, loading
 from thvideo.stages.handover import Handover
@@ -20,7 +21,6 @@ from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 if TYPE_CHECKING:
     import torch
 
-    from thvideo.models.precision import Precision
     from thvideo.synthesis.batching import BatchSize
     from thvideo.synthesis.generator import Generator
     from thvideo.synthesis.identity import Identity
@@ -50,6 +50,7 @@ class Reenact:
         eyes: Strength of the eyelids' motion.
         brows: Strength of the brows' motion.
         gaze: Strength of the irises' motion.
+        precision: Arithmetic of the networks; the warp has none, "fp32" here.
     """
 
     name: ClassVar[str] = "reenact"
@@ -61,6 +62,7 @@ class Reenact:
     eyes: float = 1.0
     brows: float = 1.0
     gaze: float = 1.0
+    precision: Precision = "fp32"
 
     def skip_reason(self) -> str | None:
         """Reenact always has work."""
@@ -71,7 +73,6 @@ class Reenact:
         with loading():
             from thvideo.landmarks.adapt import AdaptSettings, adapt
             from thvideo.landmarks.tracked import load_tracked
-            from thvideo.models.precision import precision_of_all
             from thvideo.synthesis.batching import frames_at_once
             from thvideo.synthesis.device import choose_devices, cpu_threads
             from thvideo.synthesis.identity import load_identity
@@ -91,8 +92,7 @@ class Reenact:
         cuts = tracked["cuts"]
         devices = choose_devices(job.resources.device)
         with cpu_threads(job.resources.threads):
-            precision = precision_of_all(job.resources.precision, devices)
-            generators = [self._generator(job, identity, device, precision) for device in devices]
+            generators = [self._generator(job, identity, device) for device in devices]
             settings = AdaptSettings(
                 self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
             )
@@ -128,9 +128,7 @@ class Reenact:
             source_frames=np.bincount(sources).tolist(),
         )
 
-    def _generator(
-        self, job: Job, identity: "Identity", device: "torch.device", precision: "Precision"
-    ) -> "Generator":
+    def _generator(self, job: Job, identity: "Identity", device: "torch.device") -> "Generator":
         if self.generator == "warp":
             from thvideo.draft.warp_generator import WarpGenerator
 
@@ -146,7 +144,7 @@ class Reenact:
         else:
             adain = feed_forward(networks, identity.embedding)
         source = SourceCrops(identity.crops, identity.landmarks)
-        return NeuralGenerator(networks, source, adain, precision)
+        return NeuralGenerator(networks, source, adain, self.precision)
 
 
 def _given(batches: Iterable[U8Array], start: int, gives: Handover | None) -> Iterator[U8Array]:

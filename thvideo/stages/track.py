@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from thvideo.errors import InputError
+from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array
 from thvideo.stages.base import Job, Notice, Progress, Resources, StageEvent, loading
 from thvideo.stages.footage import Footage, open_footage
@@ -36,7 +37,8 @@ _AT_ONCE, _AT_ONCE_BYTES = 16, 32 << 20
 class Track:
     """Track one face.
 
-    Inputs: ``frames`` (extract). Files: ``like`` (optional picture of the face to choose).
+    Inputs: ``frames`` (extract). Files: ``like`` (optional picture of the face to choose);
+    ``tracker_detector`` and ``tracker_landmarks``, the bundled tracker's weights.
 
     Args:
         tracker: Which tracker finds the landmarks.
@@ -44,6 +46,8 @@ class Track:
             picture of the wanted face is given.
         no_face: What to do with frames in which no face is found.
         smooth: Strength of the jitter filter, 0 (off) to 2; 1 is the measured default.
+        precision: Arithmetic of the bundled tracker; others have their own, "fp32" here.
+        package: Version of the package that another tracker comes from.
     """
 
     name: ClassVar[str] = "track"
@@ -52,6 +56,8 @@ class Track:
     face: str = "largest"
     no_face: NoFace = "interpolate"
     smooth: float = 1.0
+    precision: Precision = "fp32"
+    package: str = ""
 
     def skip_reason(self) -> str | None:
         """Track always has work."""
@@ -68,7 +74,7 @@ class Track:
 
         footage = open_footage(job.inputs["frames"])
         with cpu_threads(job.resources.threads):
-            tracker = make_tracker(self.tracker, job.resources)
+            tracker = self._tracker(job)
             like = job.files.get("like")
             choice = parse_choice(self.face, None if like is None else _likeness(like, tracker))
             yield from _follow_in_parts(job, footage, tracker, choice)
@@ -109,6 +115,26 @@ class Track:
             tracker=self.tracker,
             face=self.face,
         )
+
+    def _tracker(self, job: Job) -> "Tracker":
+        """Load the tracker onto the device.
+
+        Raises:
+            DeviceError: The device is not there.
+            InputError: The tracker's package or weights are not there.
+        """
+        from thvideo.synthesis.device import choose_device
+
+        device = str(choose_device(job.resources.device))
+        if self.tracker == "face-alignment":
+            from thvideo.landmarks.face_alignment import FaceAlignmentTracker
+
+            return FaceAlignmentTracker(device)
+        from thvideo.landmarks.bundled import DETECTOR_WEIGHT, LANDMARK_WEIGHT, BundledTracker
+
+        # The files that the key is made of; without them those that ship.
+        detector, landmarks = job.files.get(DETECTOR_WEIGHT), job.files.get(LANDMARK_WEIGHT)
+        return BundledTracker(device, self.precision, detector=detector, landmarks=landmarks)
 
 
 def _follow_in_parts(
@@ -196,25 +222,6 @@ def _finished_parts(job: Job) -> "tuple[list[dict[str, Any]], FollowState]":
             state = FollowState(**known)
             parts.append(arrays)
     return parts, state
-
-
-def make_tracker(name: TrackerName, resources: Resources) -> "Tracker":
-    """Load a tracker onto the device.
-
-    Raises:
-        DeviceError: The device is not there.
-        InputError: The tracker's package or weights are not there.
-    """
-    from thvideo.synthesis.device import choose_device
-
-    device = str(choose_device(resources.device))
-    if name == "face-alignment":
-        from thvideo.landmarks.face_alignment import FaceAlignmentTracker
-
-        return FaceAlignmentTracker(device)
-    from thvideo.landmarks.bundled import BundledTracker
-
-    return BundledTracker(device, resources.precision)
 
 
 def _likeness(path: Path, tracker: "Tracker") -> F32Array:

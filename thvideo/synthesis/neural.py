@@ -62,7 +62,7 @@ class NeuralGenerator:
         networks: DrawingNetworks,
         source: SourceCrops,
         adain: Tensor,
-        precision: Precision = "auto",
+        precision: Precision = "fp32",
     ) -> None:
         sizes = check_shape(source.crops, "K S S 3")
         check_shape(source.landmarks, "K 70 2", K=sizes["K"])

@@ -58,7 +58,7 @@ class Learner:
         options: How to train.
         models: The architecture.
         n_videos: Columns of W.
-        how: Where and in which arithmetic.
+        how: Where, and whether compiled.
         perceptual: The perceptual networks that the losses name.
         processes: Who trains the same networks beside this process.
 
@@ -92,7 +92,6 @@ class Learner:
             average.eval().requires_grad_(False)
         self.judges = Judges(self.networks.discriminator, perceptual)
         self.step, self.rate_scale = 0, 1.0
-        self._precision = how.precision
         embedder, generator, discriminator = self.networks
         if how.compiled:
             for network in self.networks:
@@ -170,7 +169,7 @@ class Learner:
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Return the context in which the networks run."""
-        return arithmetic(self._precision, self.device)
+        return arithmetic(self.options.precision, self.device)
 
     def _set_rates(self) -> None:
         rise = min(1.0, (self.step + 1) / max(1, self.options.warmup))

@@ -59,7 +59,7 @@ class MetaRun:
     Args:
         folder: Gets the log, previews and checkpoints.
         options: What is trained, on what, and how.
-        how: Where and in which arithmetic.
+        how: Where, and with how many workers.
         models: The architecture; the preset's own if None.
         processes: Who trains beside this process; the folder has to be the same for all.
 

@@ -41,6 +41,7 @@ class MetaOptions:
         clip_norm: Gradients are scaled down to this norm; 0 leaves them.
         seed: Of the first weights and all episodes.
         val_episodes: How many fixed episodes of other people measure the progress.
+        precision: Arithmetic of the networks.
     """
 
     data: Path
@@ -61,6 +62,7 @@ class MetaOptions:
     clip_norm: float = 0.0
     seed: int = 0
     val_episodes: int = 48
+    precision: Precision = "fp32"
 
 
 #: Section 4 of arXiv:1905.08233: K = 8, two steps of D, no augmentation beside mirroring.
@@ -94,14 +96,12 @@ class HowToRun:
 
     Args:
         device: Where.
-        precision: Arithmetic of the networks.
         workers: Processes that make batches ahead; 0 makes them in between.
         compiled: Whether the networks are compiled first.
         cache_bytes: Decoded frames are kept in memory if they take no more than this.
     """
 
     device: torch.device
-    precision: Precision = "auto"
     workers: int = 1
     compiled: bool = False
     cache_bytes: int = 8 << 30

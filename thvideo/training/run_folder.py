@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -126,6 +126,13 @@ class RunFolder:
                 hint="go on with the version that began the run",
             )
         return options, options_from_card(models)
+
+    def says_precision(self) -> bool:
+        """Tell whether the options say in which arithmetic the run began; old ones do not."""
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            written = json.loads((self.path / OPTIONS).read_text(encoding="utf-8"))
+            return "precision" in written["options"]
+        return False
 
     def note(self, step: int, values: Mapping[str, Any]) -> None:
         """Add a line to the log, and its numbers to TensorBoard's events.

@@ -90,14 +90,19 @@ def source(name: str) -> Source:
 
 
 def fetched_folder() -> Path:
-    """Where fetched weights are kept: in THVIDEO_CACHE, else where the platform caches."""
+    """Where fetched weights are kept."""
+    return cache_folder() / "weights"
+
+
+def cache_folder() -> Path:
+    """What can be fetched or measured again: THVIDEO_CACHE, else where the platform caches."""
     if chosen := os.environ.get("THVIDEO_CACHE"):
-        return Path(chosen).expanduser() / "weights"
+        return Path(chosen).expanduser()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "thvideo" / "weights"
+        return Path.home() / "Library" / "Caches" / "thvideo"
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         base = Path(local) if local else Path.home() / "AppData" / "Local"
-        return base / "thvideo" / "Cache" / "weights"
+        return base / "thvideo" / "Cache"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "thvideo" / "weights"
+    return base / "thvideo"
