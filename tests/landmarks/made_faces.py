@@ -101,6 +101,11 @@ class SquareTracker:
                     confidence[row] = 0.95
         return points, confidence
 
+    def observe(
+        self, frames: np.ndarray, boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return *self.landmarks(frames, boxes), np.full(len(frames), np.nan, np.float32)
+
 
 def _squares(frame: np.ndarray) -> list[tuple[tuple[int, int, int, int], int]]:
     mask = (frame[..., 0] > 200).astype(np.uint8)

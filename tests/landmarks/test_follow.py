@@ -30,7 +30,7 @@ def follow_all(frames, tracker, choice=None, cuts=(), batch=7, pool=None) -> Fol
     parts = list(follow(batches(), tracker, choice, cuts, name="clip.mp4", pool=pool))
     return FollowedBatch(
         *(np.concatenate([getattr(part, name) for part in parts])
-          for name in ("points", "confidence", "found"))
+          for name in ("points", "confidence", "found", "covered"))
     )  # fmt: skip
 
 

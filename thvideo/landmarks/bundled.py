@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from thvideo.errors import DeviceError, UsageError
 from thvideo.landmarks.continuity import may_be_next
+from thvideo.landmarks.cover import log_odds_covered
 from thvideo.landmarks.face_crop import apply_affine, crop_matrix, invert_affine, warp_crop
 from thvideo.landmarks.schema import outer_eye_distance
 from thvideo.landmarks.tracker import box_from_detection, box_from_points
@@ -22,6 +23,7 @@ from thvideo.models.landmark_net import (
     cells_to_px,
     fold_norms,
     soft_argmax,
+    spread,
 )
 from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, I64Array, U8Array, check_shape
@@ -90,14 +92,24 @@ class BundledTracker:
         """Place 70 points on one face per frame; see `Tracker.landmarks`."""
         check_shape(frames, "T H W 3")
         check_shape(boxes, "T 4", T=len(frames))
+        return self._landmarks_of(frames, np.arange(len(frames)), boxes)[:2]
+
+    def observe(self, frames: U8Array, boxes: F32Array) -> tuple[F32Array, F32Array, F32Array]:
+        """Place points and say how likely the mouth is covered; see `Tracker.observe`."""
+        check_shape(boxes, "T 4", **check_shape(frames, "T H W 3"))
         return self._landmarks_of(frames, np.arange(len(frames)), boxes)
 
     def _landmarks_of(
         self, frames: U8Array, shown: I64Array, boxes: F32Array
-    ) -> tuple[F32Array, F32Array]:
-        """Place points on N faces, each in frame `shown[n]` and box `boxes[n]`."""
+    ) -> tuple[F32Array, F32Array, F32Array]:
+        """Place points on N faces, each in frame `shown[n]` and box `boxes[n]`.
+
+        Returns:
+            Points, confidence and the log odds that the mouth is covered.
+        """
         points = np.full((len(boxes), N_POINTS, 2), np.nan, np.float32)
         confidence = np.zeros(len(boxes), np.float32)
+        covered = np.full(len(boxes), np.nan, np.float32)
         usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > 1)
         for rows in _groups(np.flatnonzero(usable), _CROP_BATCH):
             matrices = [crop_matrix(boxes[row], CROP_PX) for row in rows]
@@ -107,11 +119,10 @@ class BundledTracker:
                     for row, matrix in zip(rows, matrices, strict=True)
                 ]
             )
-            found, face = self._place(crops)
+            found, confidence[rows], covered[rows] = self._place(crops)
             for row, matrix, placed in zip(rows, matrices, found, strict=True):
                 points[row] = apply_affine(invert_affine(matrix), placed)
-            confidence[rows] = face
-        return points, confidence
+        return points, confidence, covered
 
     def _look(
         self, frames: U8Array, longest_px: int, least_score: float, near: F32Array | None
@@ -158,7 +169,7 @@ class BundledTracker:
         self, frames: U8Array, shown: I64Array, candidates: F32Array, least_score: float
     ) -> F32Array:
         """Scores of both networks together; 0 where it is clear that they stay below the least."""
-        rough, face = self._landmarks_of(frames, shown, box_from_detection(candidates))
+        rough, face, _ = self._landmarks_of(frames, shown, box_from_detection(candidates))
         score = np.cbrt(candidates[:, 4] * face)
         # A second look can only take away: who is below already needs none.
         hopeful = np.flatnonzero(score >= least_score)
@@ -166,18 +177,20 @@ class BundledTracker:
         # A face's landmarks stay where they are when the network looks again from them; a
         # cup's or a cell's do not.
         boxes = box_from_points(rough[hopeful])
-        fine, again = self._landmarks_of(frames, shown[hopeful], boxes)
+        fine, again, _ = self._landmarks_of(frames, shown[hopeful], boxes)
         moved = np.linalg.norm(fine - rough[hopeful], axis=-1).mean(1) / outer_eye_distance(fine)
         sure = np.cbrt(candidates[hopeful, 4] * face[hopeful] * again) - moved
         score[hopeful] = np.nan_to_num(sure, nan=0.0).clip(0, 1)
         return np.asarray(score, np.float32)
 
-    def _place(self, crops: U8Array) -> tuple[F32Array, F32Array]:
-        """Points in crop pixels and face probability of crops `[B, 128, 128, 3]`."""
+    def _place(self, crops: U8Array) -> tuple[F32Array, F32Array, F32Array]:
+        """Points in crop pixels, face probability and log odds of a cover of `[B, 128, 128, 3]`."""
         with torch.inference_mode():
             maps, face = self._landmarks(self._tensor(crops))
-            points = cells_to_px(soft_argmax(maps))
-        return points.cpu().numpy(), face.float().sigmoid().cpu().numpy()
+            points = cells_to_px(soft_argmax(maps)).cpu().numpy()
+            spreads, logits = spread(maps).cpu().numpy(), face.float().cpu().numpy()
+        covered = log_odds_covered(spreads, logits, points)
+        return points, 1 / (1 + np.exp(-logits)), covered
 
     def _tensor(self, pictures: U8Array) -> Tensor:
         """`[B, H, W, 3]` uint8 to `[B, 3, H, W]` in 0..1, channels last in memory."""

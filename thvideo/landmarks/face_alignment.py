@@ -100,6 +100,10 @@ class FaceAlignmentTracker:
                 confidence[row] = np.clip(peak.mean(), 0.0, 1.0)
         return points, confidence
 
+    def observe(self, frames: U8Array, boxes: F32Array) -> tuple[F32Array, F32Array, F32Array]:
+        """Place points; this tracker cannot tell whether the mouth is covered."""
+        return *self.landmarks(frames, boxes), np.full(len(frames), np.nan, dtype=np.float32)
+
     def _detect_batch(self, frames: U8Array) -> list[F32Array]:
         height, width = frames.shape[1:3]
         scale = min(1.0, _MAX_DETECTED_SIDE_PX / max(height, width))

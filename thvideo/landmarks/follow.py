@@ -82,12 +82,14 @@ class FollowedBatch:
         points: ``[B, 70, 2]`` pixels, NaN where no face was found.
         confidence: ``[B]`` in 0..1, 0 where no face was found.
         found: ``[B]``.
+        covered: ``[B]`` log odds that the mouth is covered, NaN where that is not known.
         state: What to go on with after these frames.
     """
 
     points: F32Array
     confidence: F32Array
     found: BoolArray
+    covered: F32Array
     state: FollowState = field(default_factory=FollowState)
 
 
@@ -190,14 +192,16 @@ class _Follower:
         """
         if _is_still(window) and np.isfinite(boxes).all():
             points, confidence = landmarks_precisely(window.frames[0], boxes[0], self._tracker)
+            covered = np.full(1, np.nan, dtype=np.float32)
         else:
-            points, confidence = place(window, boxes, self._tracker)
+            points, confidence, covered = place(window, boxes, self._tracker)
         known = np.isfinite(points[:, :68]).all(axis=(1, 2))
         found = (confidence >= FOUND) & known
         return FollowedBatch(
             np.where(found[:, None, None], points, np.nan).astype(np.float32),
             np.where(found, confidence, 0.0).astype(np.float32),
             found,
+            covered,
             state,
         )
 

@@ -125,8 +125,8 @@ def _refusal(spans: Spans, context: GapContext) -> InputError:
     first, last = spans[0]
     n_missing = sum(b - a + 1 for a, b in spans)
     return InputError(
-        f"no face in frame {first} ({float(context.times_s[first]):.3f} s) of {context.name}, "
-        f"up to frame {last}; {n_missing} frames in all",
+        f"no uncovered face in frame {first} ({float(context.times_s[first]):.3f} s) of "
+        f"{context.name}, up to frame {last}; {n_missing} frames in all",
         hint="use --no-face interpolate or --no-face hold to go on without it",
     )
 

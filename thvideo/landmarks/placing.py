@@ -17,7 +17,9 @@ from thvideo.shapes import F32Array, I64Array, U8Array
 FOUND = 0.3
 
 
-def place(window: Window, key_boxes: F32Array, tracker: Tracker) -> tuple[F32Array, F32Array]:
+def place(
+    window: Window, key_boxes: F32Array, tracker: Tracker
+) -> tuple[F32Array, F32Array, F32Array]:
     """Place the landmarks of a window's own frames.
 
     Args:
@@ -26,24 +28,28 @@ def place(window: Window, key_boxes: F32Array, tracker: Tracker) -> tuple[F32Arr
         tracker: Finds faces and landmarks.
 
     Returns:
-        ``[T, 70, 2]`` and confidences ``[T]``; NaN and 0 without any box.
+        ``[T, 70, 2]``, confidences ``[T]`` and log odds ``[T]`` that the mouth is covered; NaN, 0
+        and NaN without any box.
     """
     frames = window.frames[: window.n_own]
     if not np.isfinite(key_boxes[:, 0]).any():
         nowhere = np.full((len(frames), 70, 2), np.nan, np.float32)
-        return nowhere, np.zeros(len(frames), np.float32)
+        return nowhere, np.zeros(len(frames), np.float32), nowhere[:, 0, 0]
     boxes = interpolate_boxes(window.keys, key_boxes, range(len(frames)))
-    points, confidence = tracker.landmarks(frames, boxes)
+    results = tracker.observe(frames, boxes)
+    points, confidence, _ = results
     seen = box_from_points(points)
     drifted = np.flatnonzero((confidence >= FOUND) & has_drifted(boxes, seen))
     if len(drifted):
-        points[drifted], confidence[drifted] = tracker.landmarks(frames[drifted], seen[drifted])
+        again = tracker.observe(frames[drifted], seen[drifted])
+        for result, better in zip(results, again, strict=True):
+            result[drifted] = better
     lost = [row for row in range(len(frames)) if not _is_it(boxes[row], points[row])]
     lost = sorted({*lost, *np.flatnonzero(~(confidence >= FOUND)).tolist()})
     confidence[lost] = 0.0
     if lost:
-        _look_again(frames, np.array(lost), boxes, (points, confidence), tracker)
-    return points, confidence
+        _look_again(frames, np.array(lost), boxes, results, tracker)
+    return results
 
 
 def look_twice(frames: U8Array, rough: F32Array, tracker: Tracker) -> tuple[F32Array, F32Array]:
@@ -60,11 +66,10 @@ def _look_again(
     frames: U8Array,
     lost: I64Array,
     boxes: F32Array,
-    results: tuple[F32Array, F32Array],
+    results: tuple[F32Array, F32Array, F32Array],
     tracker: Tracker,
 ) -> None:
     """Detect on the frames where the face was lost, and put what is found in place."""
-    points, confidence = results
     rows, rough = [], []
     for row, found in zip(lost, tracker.detect(frames[lost]), strict=True):
         others = box_from_detection(found)
@@ -74,7 +79,9 @@ def _look_again(
             rough.append(np.append(others[chosen, :3], boxes[row, 3]).astype(np.float32))
     if not rows:
         return
-    new_points, new_confidence = look_twice(frames[rows], np.stack(rough), tracker)
-    for row, box, face, sure in zip(rows, rough, new_points, new_confidence, strict=True):
+    first_points, _ = tracker.landmarks(frames[rows], np.stack(rough))
+    again = tracker.observe(frames[rows], box_from_points(first_points))
+    for row, box, face, sure, covered in zip(rows, rough, *again, strict=True):
         if sure >= FOUND and _is_it(box, face):
-            points[row], confidence[row] = face, sure
+            for result, better in zip(results, (face, sure, covered), strict=True):
+                result[row] = better

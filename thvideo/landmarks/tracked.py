@@ -17,7 +17,7 @@ class Tracked:
             removed.
         raw: The same as the tracker gave them; NaN where no face was found.
         confidence: ``[T]`` in 0..1.
-        found: ``[T]``, whether a face was found.
+        found: ``[T]``, whether a face was found whose mouth is not covered.
         times_s: ``[T]``, the frames' times from 0.
     """
 

@@ -52,6 +52,19 @@ class Tracker(Protocol):
         """
         ...
 
+    def observe(self, frames: U8Array, boxes: F32Array) -> tuple[F32Array, F32Array, F32Array]:
+        """Place points as `landmarks` does, and say how likely the mouth is covered.
+
+        Args:
+            frames: `[T, H, W, 3]` RGB.
+            boxes: `[T, 4]`.
+
+        Returns:
+            What `landmarks` returns, and `[T]` logarithms of the odds that something covers the
+            mouth, NaN where the tracker cannot tell.
+        """
+        ...
+
 
 def box_from_detection(detection: NDArray[Any]) -> F32Array:
     """Turn corner boxes into centre boxes without roll.

@@ -29,6 +29,24 @@ def soft_argmax(logits: Tensor) -> Tensor:
     return torch.stack([weights.sum(dim=2) @ steps, weights.sum(dim=3) @ steps], dim=-1)
 
 
+def spread(logits: Tensor) -> Tensor:
+    """Standard deviation of the softmax of each map: how unsure of its place a point is.
+
+    Args:
+        logits: `[B, K, S, S]`.
+
+    Returns:
+        `[B, K]` in cells.
+    """
+    size = logits.shape[-1]
+    weights = logits.float().flatten(2).softmax(dim=-1).view(*logits.shape[:2], size, size)
+    steps = torch.arange(size, dtype=torch.float32, device=logits.device)
+    # [B, K, 2, S]: the weights of the columns and of the rows.
+    sides = torch.stack([weights.sum(dim=2), weights.sum(dim=3)], dim=2)
+    variance = sides @ steps**2 - (sides @ steps) ** 2
+    return variance.sum(dim=-1).clamp(min=0).sqrt()
+
+
 def cells_to_px(cells: Tensor) -> Tensor:
     """Heat-map cells to crop pixels, both with centres at whole numbers."""
     return (cells + 0.5) * CELL_PX - 0.5

@@ -44,14 +44,14 @@ class Track:
         tracker: Which tracker finds the landmarks.
         face: "largest", "left", "right" or a number from 0 in order of size; "like" when a
             picture of the wanted face is given.
-        no_face: What to do with frames in which no face is found.
+        no_face: What to do with frames in which no face is found, or its mouth is covered.
         smooth: Strength of the jitter filter, 0 (off) to 2; 1 is the measured default.
         precision: Arithmetic of the bundled tracker; others have their own, "fp32" here.
         package: Version of the package that another tracker comes from.
     """
 
     name: ClassVar[str] = "track"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     tracker: TrackerName = "bundled"
     face: str = "largest"
     no_face: NoFace = "interpolate"
@@ -67,6 +67,7 @@ class Track:
         """Make ``landmarks.npz``."""
         with loading():
             from thvideo.landmarks.choice import parse_choice
+            from thvideo.landmarks.cover import covered_frames
             from thvideo.landmarks.gaps import GapContext, fill_gaps
             from thvideo.landmarks.smooth import smooth
             from thvideo.landmarks.tracked import Tracked
@@ -79,10 +80,12 @@ class Track:
             choice = parse_choice(self.face, None if like is None else _likeness(like, tracker))
             yield from _follow_in_parts(job, footage, tracker, choice)
         parts, _ = _finished_parts(job)
-        raw, confidence, found = (
+        raw, confidence, found, log_odds = (
             np.concatenate([part[name] for part in parts])
-            for name in ("points", "confidence", "found")
+            for name in ("points", "confidence", "found", "covered")
         )
+        covered = covered_frames(log_odds, raw, footage.cuts)
+        found &= ~covered
         times_s = np.zeros(1) if footage.times is None else footage.times.seconds()
         filled, spans = fill_gaps(
             raw, found, self.no_face, GapContext(footage.cuts, times_s, footage.name)
@@ -102,8 +105,10 @@ class Track:
         ]
         if no_face:
             n_lost = sum(last - first + 1 for first, last in spans)
+            n_covered = int(covered.sum())
+            why = f"no face, or a covered one ({n_covered})," if n_covered else "no face"
             yield Notice(
-                f"{footage.name}: no face in {n_lost} of {footage.n_frames} frames "
+                f"{footage.name}: {why} in {n_lost} of {footage.n_frames} frames "
                 f"({len(spans)} gaps); filled by --no-face {self.no_face}"
             )
         job.facts.update(
@@ -194,6 +199,7 @@ def _keep_part(job: Job, batches: "list[FollowedBatch]", first: int) -> None:
         "points": np.concatenate([batch.points for batch in batches]),
         "confidence": np.concatenate([batch.confidence for batch in batches]),
         "found": np.concatenate([batch.found for batch in batches]),
+        "covered": np.concatenate([batch.covered for batch in batches]),
     }
     state = vars(batches[-1].state)
     known = {f"state_{name}": value for name, value in state.items() if value is not None}
