@@ -4,8 +4,8 @@ python recipes/montage.py montage.mp4 a.mp4 b.mp4 ...
 """
 
 import math
-import os
 import sys
+import tempfile
 from pathlib import Path
 
 from moviepy import ColorClip, CompositeVideoClip, VideoFileClip
@@ -28,20 +28,20 @@ def montage(out: Path, videos: list[Path]) -> None:
     size = (columns * CELL_PX, rows * CELL_PX)
     ground = ColorClip(size, color=(24, 24, 24), duration=length_s)
     grid = CompositeVideoClip([ground, *placed]).with_audio(clips[0].audio)
-    temporary = out.with_name(f".tmp-{os.getpid()}-{out.name}")
     try:
-        grid.write_videofile(
-            str(temporary),
-            fps=max(clip.fps for clip in clips),
-            codec="libx264",
-            audio_codec="aac",
-            temp_audiofile_path=str(out.parent),
-            ffmpeg_params=["-pix_fmt", "yuv420p", "-movflags", "+faststart"],
-            logger=None,
-        )
-        temporary.replace(out)
+        with tempfile.TemporaryDirectory(prefix=".thvideo-", dir=out.parent) as folder:
+            unfinished = Path(folder) / out.name
+            grid.write_videofile(
+                str(unfinished),
+                fps=max(clip.fps for clip in clips),
+                codec="libx264",
+                audio_codec="aac",
+                temp_audiofile_path=folder,
+                ffmpeg_params=["-pix_fmt", "yuv420p", "-movflags", "+faststart"],
+                logger=None,
+            )
+            unfinished.replace(out)
     finally:
-        temporary.unlink(missing_ok=True)
         for clip in clips:
             clip.close()
 

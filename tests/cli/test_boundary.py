@@ -71,6 +71,29 @@ def test_a_bug_leaves_its_traceback_in_a_file(
     assert str(report) in said
     assert "Traceback" not in said
     assert "Traceback" in report.read_text(encoding="utf-8")
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_fault_reports_have_names_that_nobody_can_guess(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(boundary.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(boundary.time, "strftime", lambda _: "20260101-000000")
+    failing(monkeypatch, ZeroDivisionError("by zero"))
+    for _ in range(2):
+        boundary.main(["reenact"])
+    endings = [path.stem.rpartition("-")[2] for path in tmp_path.glob("thvideo-bug-*.txt")]
+    assert len(set(endings)) == 2
+    assert all(len(ending) >= 8 and not ending.isdigit() for ending in endings)
+
+
+def test_without_a_place_for_a_report_the_fault_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(boundary.tempfile, "gettempdir", lambda: str(tmp_path / "gone"))
+    failing(monkeypatch, ZeroDivisionError("by zero"))
+    assert boundary.main(["reenact"]) == 70
+    assert "THVIDEO_DEBUG=1 shows the traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "debug"), [(["--verbose"], ""), ([], "1")])

@@ -1,10 +1,12 @@
 """Frames come out upright, in true colours, all of them, and nothing is left behind."""
 
+import errno
 import itertools
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image
 
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg, numbers, uneven, write_video
-from thvideo.errors import InputError
+from thvideo.errors import InputError, WorkspaceError
 from thvideo.video.decode import frames_arguments
 from thvideo.video.ffmpeg import run_ffmpeg
 from thvideo.video.probe import probe
@@ -299,6 +301,33 @@ def test_a_reader_that_is_left_alone_leaves_no_process(make: Make) -> None:
     next(events)
     events.close()
     assert _children() - before == set()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no files in memory on this system")
+def test_a_video_is_read_without_a_place_for_temporary_files(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make("a.mp4", video="testsrc2=s=64x48:d=0.4")
+
+    def nothing(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    for name in ("TemporaryFile", "mkstemp", "mkdtemp", "TemporaryDirectory"):
+        monkeypatch.setattr(tempfile, name, nothing)
+    assert scanned(path).times.n_frames == len(all_frames(path)) == 10
+
+
+def test_where_neither_memory_nor_a_folder_takes_a_temporary_file_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "memfd_create", full, raising=False)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(WorkspaceError, match="no temporary file can be made") as error:
+        run_ffmpeg(["-version"])
+    assert "TMPDIR" in error.value.hint
 
 
 def test_memory_does_not_grow_with_the_length(make: Make) -> None:

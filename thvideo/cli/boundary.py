@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thvideo.cli.console import OutputClosedError, prepare_streams, tell
@@ -121,13 +120,14 @@ def _wants_traceback(given: Sequence[str]) -> bool:
 def _report_bug(error: Exception, given: Sequence[str]) -> int:
     """Say in a line what happened and keep the traceback in a file."""
     text = "".join(traceback.format_exception(error))
-    name = f"thvideo-bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    path = Path(tempfile.gettempdir()) / name
-    where = f"the traceback is in {path}"
-    try:
-        path.write_text(f"thvideo {' '.join(given)}\n\n{text}", encoding="utf-8")
-    except OSError:
-        where = "THVIDEO_DEBUG=1 shows the traceback"
+    where = "THVIDEO_DEBUG=1 shows the traceback"
+    with suppress(OSError):
+        # Made anew, under a name that nobody can guess, and for the person alone.
+        prefix = f"thvideo-bug-{time.strftime('%Y%m%d-%H%M%S')}-"
+        handle, name = tempfile.mkstemp(".txt", prefix)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"thvideo {' '.join(given)}\n\n{text}")
+        where = f"the traceback is in {name}"
     if _wants_traceback(given):
         sys.stderr.write(text)
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

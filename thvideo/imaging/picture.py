@@ -1,6 +1,5 @@
 """Read any still picture as upright 8-bit sRGB, and write PNG."""
 
-import os
 import struct
 import warnings
 import zlib
@@ -83,22 +82,14 @@ def load_picture(path: Path, max_side: int) -> U8Array:
 
 
 def save_png(path: Path, picture: U8Array) -> None:
-    """Write a PNG that is there whole or not at all.
+    """Write a PNG.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: Where to; the caller gives it its name when it is whole.
         picture: `[H, W, 3]` RGB.
     """
     check_shape(picture, "H W 3")
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            Image.fromarray(picture).save(file, format="PNG", compress_level=2)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    Image.fromarray(picture).save(path, format="PNG", compress_level=2)
 
 
 _REDUCE_HINT = "make it smaller first; 4096 pixels on the longer side are plenty"

@@ -25,7 +25,7 @@ from thvideo.stages.prepare_options import (
     keep_options,
 )
 from thvideo.stages.video_tree import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Identities, walk_videos
-from thvideo.workspace.durable import disk_errors_explained
+from thvideo.workspace.durable import disk_errors_explained, remove_dead_parts
 
 if TYPE_CHECKING:
     from thvideo.landmarks.tracker import Tracker
@@ -131,6 +131,7 @@ def _owned(dataset: Path) -> Iterator[None]:
         ) from None
     with lock:
         shutil.rmtree(dataset / UNFINISHED, ignore_errors=True)
+        remove_dead_parts(dataset)
         (dataset / UNFINISHED).mkdir()
         try:
             yield

@@ -11,6 +11,7 @@ from thvideo.errors import InputError
 from thvideo.shapes import U8Array
 from thvideo.training.dataset import ClipRow, ClipTable, read_frames, read_labels
 from thvideo.training.dataset_write import writing
+from thvideo.workspace.durable import write_whole_bytes
 
 REPORT, SHEET = "report.json", "contact_sheet.jpg"
 _CELL_PX, _TEXT_PX, _COLUMNS, _ROWS = 168, 18, 10, 6
@@ -47,9 +48,7 @@ def write_sheet(root: Path) -> None:
     rows = [np.hstack(cells[at : at + n_columns]) for at in range(0, len(cells), n_columns)]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    beside = root / f".tmp-{SHEET}"
-    beside.write_bytes(encoded.tobytes())
-    beside.replace(root / SHEET)
+    write_whole_bytes(root / SHEET, encoded.tobytes())
 
 
 def _cell(root: Path, row: ClipRow) -> U8Array:

@@ -7,6 +7,7 @@ of records is ever held in memory.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -21,7 +22,7 @@ import numpy as np
 from thvideo.errors import InputError
 from thvideo.shapes import F32Array
 from thvideo.training.dataset import COLUMNS, POINT_UNIT_PX, TABLE, clip_path
-from thvideo.workspace.durable import fsync_file, fsync_folder
+from thvideo.workspace.durable import fsync_file, fsync_folder, replacing
 
 REJECTS = "rejects.tsv"
 RECORDS = "records"
@@ -283,12 +284,11 @@ def _write_tables(root: Path, moving: set[str], first_train: float, seed: int) -
 @contextmanager
 def writing(path: Path) -> Iterator[IO[str]]:
     """Open a text file for writing that gets its name when the block succeeds."""
-    beside = path.with_name(f".tmp-{path.name}")
     # Names that are no UTF-8 can be on a disk; they are shown escaped.
-    with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        yield file
-    fsync_file(beside)
-    beside.replace(path)
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="\n")
+        yield text
+        text.detach()
 
 
 def _write_row(file: IO[str], cells: tuple[object, ...]) -> None:

@@ -52,21 +52,21 @@ def frames_arguments(
     return arguments(stream.output("pipe:1", format="rawvideo", pix_fmt="rgb24", **EVERY_FRAME))
 
 
-def scan_arguments(path: Path, info: VideoInfo, size: tuple[int, int], times: Path) -> list[str]:
+def scan_arguments(path: Path, info: VideoInfo, size: tuple[int, int], times: int) -> list[str]:
     """Return the arguments of one decode that writes small RGB24 frames and all frame times.
 
     Args:
         path: The video.
         info: What ``probe`` says of it.
         size: (height, width) of the small frames written to standard output.
-        times: Gets one framecrc line for each frame, with its exact time.
+        times: Number of the open file that gets a framecrc line for each frame, with its time.
     """
     stream = media_input(path, copyts=None)["V:0"]
     stream = stream.filter("scale", size[1], size[0], flags="area").filter("format", "rgb24")
     split = stream.filter_multi_output("split")
     base = f"{info.time_base.numerator}/{info.time_base.denominator}"
     pixels = split[0].output("pipe:1", format="rawvideo", **EVERY_FRAME)
-    exact = split[1].output(f"file:{times}", format="framecrc", enc_time_base=base, **EVERY_FRAME)
+    exact = split[1].output(f"pipe:{times}", format="framecrc", enc_time_base=base, **EVERY_FRAME)
     return arguments(pixels, exact)
 
 

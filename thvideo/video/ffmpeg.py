@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -135,9 +135,32 @@ class Child:
         return lines
 
 
+def nameless_file() -> IO[bytes]:
+    """Open a file without a name: nothing of it is left, however the process ends.
+
+    Raises:
+        WorkspaceError: There is no place for temporary files.
+    """
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):  # some sandboxes forbid it
+            return os.fdopen(os.memfd_create("thvideo"), "w+b", buffering=0)
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise WorkspaceError(
+            f"no temporary file can be made ({error.strerror})",
+            hint="free some space, or let TMPDIR name a folder that you may write to",
+        ) from error
+
+
 @contextmanager
 def running(
-    args: Sequence[str], *, feeds: bool = False, reads: bool = False, cwd: Path | None = None
+    args: Sequence[str],
+    *,
+    feeds: bool = False,
+    reads: bool = False,
+    cwd: Path | None = None,
+    shares: IO[bytes] | None = None,
 ) -> Iterator[Child]:
     """Run ffmpeg; whatever happens inside the block, it is dead after it.
 
@@ -146,8 +169,9 @@ def running(
         feeds: Whether the caller writes to ``process.stdin``.
         reads: Whether the caller reads ``process.stdout``.
         cwd: The folder in which relative names are meant.
+        shares: An open file that it may write to, as ``pipe:`` and its number.
     """
-    with tempfile.TemporaryFile() as log:
+    with nameless_file() as log:
         process = subprocess.Popen(
             [str(ffmpeg_path()), *args],
             stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
@@ -155,6 +179,7 @@ def running(
             stderr=log,
             bufsize=0,
             cwd=cwd,
+            pass_fds=() if shares is None else (shares.fileno(),),
         )
         try:
             yield Child(process, log)

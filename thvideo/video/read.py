@@ -1,6 +1,5 @@
 """Decode a video: its exact times and cuts in one pass, and its frames in bounded batches."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import RawIOBase
@@ -13,7 +12,7 @@ from thvideo.errors import InputError, StageError
 from thvideo.shapes import I64Array, U8Array
 from thvideo.video.cuts import THUMBNAIL, CutFinder
 from thvideo.video.decode import can_convert_gamut, frames_arguments, scan_arguments
-from thvideo.video.ffmpeg import available, failure, meaningful_line, running
+from thvideo.video.ffmpeg import available, failure, meaningful_line, nameless_file, running
 from thvideo.video.probe import VideoInfo
 from thvideo.video.timing import FrameTimes
 from thvideo.video.whole import check_whole
@@ -54,9 +53,9 @@ def scan(path: Path, info: VideoInfo) -> Iterator[ScanProgress | Scan]:
     """
     total = round(info.duration_s * info.rate) or None
     finder = CutFinder()
-    with tempfile.TemporaryDirectory(prefix="thvideo-") as folder:
-        times_file = Path(folder) / "times"
-        with running(scan_arguments(path, info, THUMBNAIL, times_file), reads=True) as child:
+    with nameless_file() as times_file:
+        args = scan_arguments(path, info, THUMBNAIL, times_file.fileno())
+        with running(args, reads=True, shares=times_file) as child:
             done = 0
             pipe = cast(RawIOBase, child.process.stdout)
             for batch in _batches(pipe, THUMBNAIL, _PROGRESS_FRAMES):
@@ -66,7 +65,8 @@ def scan(path: Path, info: VideoInfo) -> Iterator[ScanProgress | Scan]:
                 yield ScanProgress(done, total)
             child.process.wait()
             log = child.lines()
-        listed = times_file.read_text() if times_file.exists() else ""
+        times_file.seek(0)
+        listed = times_file.read().decode()
     if done == 0:
         raise InputError(
             f"{path} holds no frame that can be decoded: {meaningful_line(log)}",

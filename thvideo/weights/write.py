@@ -1,7 +1,7 @@
 """Writes weights as one file that travels: described, and with its digests."""
 
 import json
-from contextlib import suppress
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,25 +27,26 @@ def write_weights(target: Path, tensors: dict[str, Tensor], card: Card) -> Card:
     Raises:
         WorkspaceError: the disk refuses; a file that was there before is untouched.
     """
-    partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial)
-        inside = card | {
-            "made": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "sha256_tensors": sha256_of_tensors(partial),
-        }
-        save_file(tensors, partial, {"thvideo": json.dumps(inside, ensure_ascii=False)})
-        partial.chmod(0o644)
-        beside = inside | {"sha256": sha256_of(partial)}
-        # An old card must not be found beside the new file, nor the other way round.
-        target.with_suffix(".json").unlink(missing_ok=True)
-        partial.replace(target)
-        text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
-        target.with_suffix(".json").write_text(text, encoding="utf-8")
+        # In a folder of its own: nobody can lay a link where it is written, or read a half.
+        with tempfile.TemporaryDirectory(prefix=".thvideo-", dir=target.parent) as folder:
+            partial, description = Path(folder) / "weights", Path(folder) / "card"
+            save_file(tensors, partial)
+            inside = card | {
+                "made": datetime.now(UTC).strftime("%Y-%m-%d"),
+                "sha256_tensors": sha256_of_tensors(partial),
+            }
+            save_file(tensors, partial, {"thvideo": json.dumps(inside, ensure_ascii=False)})
+            partial.chmod(0o644)
+            beside = inside | {"sha256": sha256_of(partial)}
+            text = json.dumps(beside, indent=2, ensure_ascii=False) + "\n"
+            description.write_text(text, encoding="utf-8")
+            # An old card must not be found beside the new file, nor the other way round.
+            target.with_suffix(".json").unlink(missing_ok=True)
+            partial.replace(target)
+            description.replace(target.with_suffix(".json"))
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         hint = "pass -o FILE on a disk with room that you may write to"
         raise WorkspaceError(
             f"{target} cannot be written ({reason_of(error)})", hint=hint
