@@ -15,8 +15,10 @@ from thvideo.video.encode import (
     timescale,
 )
 from thvideo.video.ffmpeg import failure
+from thvideo.video.streams import AudioStream
 from thvideo.video.timing import FrameTimes
 
+AAC = AudioStream(0, "aac", 44_100, "mono", "fltp")
 TIMES = FrameTimes.constant(Fraction(24000, 1001), 48)
 
 
@@ -25,7 +27,7 @@ def value(args: list[str], option: str) -> str:
 
 
 def test_every_input_may_open_files_and_pipes_only() -> None:
-    sound = Sound(Path("a.m4a"), "aac", Fraction(0), Fraction(0), Fraction(2), Fraction(0))
+    sound = Sound(Path("a.m4a"), AAC, Fraction(0), Fraction(0), Fraction(2), Fraction(0))
     args = join_arguments(Path("o.mp4"), TIMES, EncodeSettings(), sound, {})
     lists = [args[i + 1] for i, arg in enumerate(args) if arg == "-protocol_whitelist"]
     assert lists == ["file,pipe"] * args.count("-i")
@@ -50,7 +52,7 @@ def test_the_picture_is_h264_crf_16_yuv420p_bt709_without_b_frames() -> None:
 
 
 def test_joining_copies_the_picture_and_what_sound_it_can() -> None:
-    sound = Sound(Path("a.m4a"), "aac", Fraction(1), Fraction(0), Fraction(2), Fraction(0))
+    sound = Sound(Path("a.m4a"), AAC, Fraction(1), Fraction(0), Fraction(2), Fraction(0))
     copied = join_arguments(Path("o.mp4"), TIMES, EncodeSettings("mp4"), sound, {"title": "a=b"})
     assert (value(copied, "-c:v"), value(copied, "-c:a")) == ("copy", "copy")
     assert value(copied, "-itsoffset") == "-1000000us"

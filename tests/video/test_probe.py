@@ -8,7 +8,8 @@ import pytest
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg
 from thvideo.errors import InputError
-from thvideo.video.probe import VideoInfo, probe, probe_audio
+from thvideo.video.probe import VideoInfo, probe
+from thvideo.video.streams import audio_streams
 
 TINY = "testsrc2=s=64x48:r=25:d=0.2"
 
@@ -116,7 +117,7 @@ def test_words_are_no_sound(tmp_path: Path) -> None:
     path = tmp_path / "words.mp3"
     path.write_text("these are words and no sound\n" * 50)
     with pytest.raises(InputError, match="is not sound that ffmpeg can read: Invalid") as caught:
-        probe_audio(path)
+        audio_streams(path)
     assert "wav" in caught.value.hint
 
 

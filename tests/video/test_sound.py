@@ -10,11 +10,12 @@ import pytest
 from tests.video.conftest import Make
 from tests.video.made_videos import ffmpeg, write_video
 from thvideo.errors import InputError
-from thvideo.video.audio import Sound, driver_sound, file_sound, is_copied
+from thvideo.video.audio import Sound, driver_sound, file_sound
 from thvideo.video.drift import Drift, measure_drift
 from thvideo.video.ffmpeg import ffmpeg_path
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, scan
+from thvideo.video.streams import AudioStream
 from thvideo.video.timing import FrameTimes
 
 RATE = 48_000
@@ -23,6 +24,8 @@ CLICKS_S = (0.5, 1.0, 1.5, 1.9)
 CLICKS = "+".join(f"between(t,{s},{s + 0.002})" for s in CLICKS_S)
 SOUND = f"aevalsrc='0.01*sin(3000*t)+0.7*({CLICKS})*sin(9000*t)':s={RATE}:d=2"
 PICTURE = "testsrc2=s=64x48:r=30000/1001:d=2"
+
+AAC = AudioStream(0, "aac", 44_100, "mono", "fltp")
 
 PAIRS = [
     ("aac", "mp4", "mp4", True),
@@ -63,7 +66,7 @@ def clicks_s(path: Path) -> list[float]:
 
 def remade(tmp_path: Path, driver: Path, container: str) -> tuple[Path, Sound, Drift]:
     times = times_of(driver)
-    sound = driver_sound(driver, times)
+    sound = driver_sound(driver, times.start)
     assert sound is not None
     folder = tmp_path / "remade"
     folder.mkdir()
@@ -77,8 +80,8 @@ def test_sound_keeps_its_place(
 ) -> None:
     driver = make(f"d.{suffix}", "-c:a", codec, "-b:a", "128k", video=PICTURE, audio=SOUND)
     out, sound, drift = remade(tmp_path, driver, container)
-    assert is_copied(sound.codec, container) == copied  # type: ignore[arg-type]
-    assert (probe(out).audio_codec == sound.codec) == copied
+    assert sound.is_copied(container) == copied
+    assert (probe(out).audio_codec == sound.stream.codec) == copied
     assert drift.sound_offset_ms is not None and abs(drift.sound_offset_ms) < 1
     assert drift.sound_end_drift_ms is not None and abs(drift.sound_end_drift_ms) < 1
     before, after = clicks_s(driver), clicks_s(out)
@@ -105,16 +108,71 @@ def test_sound_that_starts_elsewhere_than_the_picture_keeps_its_offset(
     assert np.abs(after - before[-len(after) :]).max() < 0.0016
 
 
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.parametrize(
+    ("suffix", "early_s"), [("ts", 0.05), ("ts", 0.3), ("flv", 0.3), ("mov", 0.3), ("mkv", 0.05)]
+)
+def test_sound_that_begins_before_the_picture_loses_nothing_after_it(
+    make: Make, tmp_path: Path, container: str, suffix: str, early_s: float
+) -> None:
+    # Clicks from the very first moment of the picture on, and one before it.
+    at_s = [early_s + s for s in (-0.02, 0.002, 0.3, 0.6)]
+    clicks = "+".join(f"between(t,{s},{s + 0.002})" for s in at_s)
+    voice = f"aevalsrc='(0.02+0.7*({clicks}))*sin(9000*t)':s={RATE}:d=1.5"
+    driver = make(f"d.{suffix}", "-c:a", "aac", "-b:a", "192k", "-c:v", "libx264",
+                  video=f"testsrc2=s=64x48:r=25:d=1,setpts=PTS+{early_s}/TB",
+                  audio=voice)  # fmt: skip
+    out, _, drift = remade(tmp_path, driver, container)
+    assert drift.sound_missing_ms == 0
+    assert drift.sound_shift_ms is not None and abs(drift.sound_shift_ms) < 1
+    before, after = np.array(clicks_s(driver)), np.array(clicks_s(out))
+    assert len(before) == len(after) == 3
+    assert np.abs(after - before).max() < 0.0016
+
+
+@pytest.mark.parametrize(
+    ("filters", "missing_ms", "shift_ms"),
+    [
+        ("anull", 0, 0),
+        ("volume=0:enable='lt(t,1.02)'", 500, 0),
+        ("adelay=200:all=1", 100, 200),
+        ("volume=0.3", 0, 0),
+    ],
+)
+def test_drift_hears_what_is_missing_and_what_is_late(
+    make: Make, tmp_path: Path, filters: str, missing_ms: float, shift_ms: float
+) -> None:
+    voice = f"aevalsrc='0.3*sin(900*t)*pow(sin(3*t+2*t*t),2)':s={RATE}:d=3"
+    driver = make("d.mp4", video="testsrc2=s=64x48:r=25:d=3", audio=voice)
+    times = times_of(driver)
+    out = tmp_path / "o.mkv"
+    ffmpeg("-i", driver, "-c:v", "copy", "-af", filters, "-c:a", "pcm_s16le", out)
+    drift = measure_drift(out, times, driver_sound(driver, times.start))
+    assert drift.sound_missing_ms is not None and drift.sound_shift_ms is not None
+    assert abs(drift.sound_shift_ms - shift_ms) < 1
+    assert drift.sound_missing_ms >= missing_ms
+    assert bool(drift.sound_fault) == bool(missing_ms or shift_ms)
+
+
+def test_a_file_whose_sound_was_lost_misses_all_of_it(make: Make) -> None:
+    driver = make("d.mp4", video="testsrc2=s=64x48:r=25:d=1", audio="anoisesrc=d=1:a=0.3")
+    silent = make("o.mp4", video="testsrc2=s=64x48:r=25:d=1")
+    drift = measure_drift(silent, times_of(driver), driver_sound(driver, times_of(driver).start))
+    assert drift.sound_missing_ms is not None and drift.sound_missing_ms > 950
+    assert "missing" in drift.sound_fault
+
+
 @pytest.mark.parametrize(("codec", "container"), [("aac", "mp4"), ("aac", "webm"), ("aac", "mkv")])
 def test_longer_sound_ends_with_the_picture(
     make: Make, tmp_path: Path, codec: str, container: str
 ) -> None:
     long_sound = make("s.m4a", "-c:a", codec, audio="sine=d=5")
     times = FrameTimes.constant(Fraction(30000, 1001), 31)
-    out = write_video(tmp_path, times, container, sound=file_sound(long_sound))
+    sound = file_sound(long_sound)
+    out = write_video(tmp_path, times, container, sound=sound)
     seconds = len(_pcm(out)) / 44_100
     # A copy ends after the packet that reaches the end, what is encoded at the sample.
-    allowed = 0.0235 if is_copied(codec, container) else 0.0015  # type: ignore[arg-type]
+    allowed = 0.0235 if sound.is_copied(container) else 0.0015
     assert -0.001 <= seconds - times.duration_s <= allowed
 
 
@@ -130,7 +188,7 @@ def test_another_files_sound_is_heard_from_its_start(make: Make, tmp_path: Path)
 def test_sound_outside_the_picture_is_left_out(tmp_path: Path) -> None:
     times = FrameTimes.constant(Fraction(25), 10)
     missing = tmp_path / "never-opened.m4a"
-    late = Sound(missing, "aac", Fraction(0), Fraction(5), Fraction(1), Fraction(1, 50))
+    late = Sound(missing, AAC, Fraction(0), Fraction(5), Fraction(1), Fraction(1, 50))
     out = write_video(tmp_path, times, "mp4", sound=late)
     assert not probe(out).has_audio
     assert measure_drift(out, times, None).sound_offset_ms is None
@@ -138,7 +196,7 @@ def test_sound_outside_the_picture_is_left_out(tmp_path: Path) -> None:
 
 def test_a_file_without_sound_is_an_input_error(make: Make) -> None:
     silent = make("silent.mp4", video=PICTURE)
-    assert driver_sound(silent, times_of(silent)) is None
+    assert driver_sound(silent, times_of(silent).start) is None
     with pytest.raises(InputError, match="no sound"):
         file_sound(silent)
 

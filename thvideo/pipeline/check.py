@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
-from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.errors import InputError, ThvideoError, UsageError, WorkspaceError
 from thvideo.pipeline.recipe import CONTAINERS, Recipe
 from thvideo.pipeline.report import comparison_path, is_report, report_path
+from thvideo.stages.base import Container
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -106,10 +108,28 @@ def check_output(path: Path, inputs: dict[Path, str]) -> None:
 
 def _check_sound(path: Path) -> None:
     """Ask ffmpeg now: the sound is used last, when all the work is done."""
-    from thvideo.video.probe import probe_audio
+    from thvideo.video.audio import no_sound
+    from thvideo.video.streams import heard_stream
 
-    if probe_audio(path) is None:
-        raise InputError(f"{path} has no sound", hint="give another file to --audio, or none")
+    if heard_stream(path) is None:
+        raise no_sound(path)
+
+
+def sound_notices(recipe: Recipe) -> list[str]:
+    """Say what will not be heard as it is in the file, before anything is made.
+
+    A driver that cannot be read says nothing here: its own stage explains it.
+    """
+    from thvideo.video.audio import sound_notices as notices_of
+
+    path = recipe.driver if recipe.audio == "driver" else recipe.audio
+    container = recipe.output.suffix[1:].lower() if recipe.output is not None else ""
+    if not isinstance(path, Path) or container not in CONTAINERS or container == "gif":
+        return []
+    try:
+        return list(notices_of(path, cast(Container, container)))
+    except ThvideoError:
+        return []
 
 
 def _missing_hint(path: Path, what: str) -> str:

@@ -93,6 +93,7 @@ def make_report(graph: Graph, recipe: Recipe, made: Mapping[str, Made]) -> dict[
         "settings": _settings(recipe),
         "times": {name: footage.facts.get(name) for name in ("n_frames", "rate", "duration_s")},
         "drift": result.facts.get("drift"),
+        "sound": result.facts.get("sound"),
         "no_face_spans": motion.facts.get("no_face_spans", []),
         "cuts": footage.facts.get("cuts", []),
         "finetune": _finetuned(made.get("finetune")),

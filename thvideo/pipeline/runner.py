@@ -10,6 +10,7 @@ from pathlib import Path
 from thvideo.errors import DeviceError, ThvideoError, WorkspaceError
 from thvideo.pipeline import events
 from thvideo.pipeline.beside import Beside, parts_of
+from thvideo.pipeline.check import sound_notices
 from thvideo.pipeline.deliver import deliver
 from thvideo.pipeline.graph import Graph, graph_keys
 from thvideo.pipeline.making import Making
@@ -67,6 +68,11 @@ def run(
             tuple(step.node.id for step in steps),
             tuple(step.node.id for step in steps if step.action == "run"),
         )
+        if graph.recipe is not None and any(
+            step.node.id == "composite" and step.action == "run" for step in steps
+        ):
+            for text in sound_notices(graph.recipe):
+                yield events.NodeNotice("composite", text)
         made: dict[str, Made] = {}
         place = _Place(workspace, resources)
         damaged: Counter[str] = Counter()

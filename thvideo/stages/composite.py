@@ -1,6 +1,5 @@
 """Composite: return the crops into the full picture, encode, and add the sound."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from thvideo.shapes import U8Array
-from thvideo.stages.base import Container, Job, Progress, StageEvent
+from thvideo.stages.base import Container, Job, Notice, Progress, StageEvent
+from thvideo.stages.finished import join_and_listen
 from thvideo.stages.footage import Footage, open_footage
 from thvideo.stages.streaming import chunk_bounds, fed, read_chunk
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from thvideo.imaging.blend import OutputPlan
     from thvideo.synthesis.identity import Identity
     from thvideo.video.audio import Sound
-
-#: Kept in every container: whoever meets the file later shall know what it is.
-METADATA = {
-    "title": "Synthetic video",
-    "comment": "Made with thvideo: the person shown was animated by software.",
-    "description": "Synthetic media: a still portrait animated with another person's motion.",
-}
 
 #: The role of the crops, which may be taken while they are drawn.
 CROPS = "crops"
@@ -51,7 +44,7 @@ class Composite:
     """
 
     name: ClassVar[str] = "composite"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     framing: Framing = "full"
     max_side: int = 1080
     container: Container = "mp4"
@@ -65,9 +58,8 @@ class Composite:
     def run(self, job: Job) -> Iterator[StageEvent]:
         """Make ``video.*``, encoded in chunks and joined, and measure its drift."""
         from thvideo.synthesis.identity import load_identity
-        from thvideo.video.drift import measure_drift
         from thvideo.video.encode import EncodeSettings
-        from thvideo.video.write import encode_chunk, join
+        from thvideo.video.write import encode_chunk
 
         driver = open_footage(job.inputs["driver"])
         assert driver.times is not None  # reenact refuses a driver that is a picture
@@ -90,14 +82,14 @@ class Composite:
             yield Progress(stop, driver.n_frames)
         if CROPS in job.arriving:
             job.arriving[CROPS].leave()
-        sound = self._sound(driver, job)
-        result = f"video.{self.container}"
+        sound, result = self._sound(driver, job), f"video.{self.container}"
         with job.chunks.writing(result) as path:
             chunks = [job.chunks.path(name) for name in names]
-            join(chunks, path, times, settings, sound, METADATA)
-        drift = measure_drift(job.chunks.path(result), times, sound)
+            finished = join_and_listen(chunks, path, times, settings, sound)
+        for text in finished.notices:
+            yield Notice(text)
         job.chunks.keep_only(result)
-        job.facts.update(file=result, n_frames=driver.n_frames, drift=dataclasses.asdict(drift))
+        job.facts.update(file=result, n_frames=driver.n_frames, **finished.facts(self.container))
 
     def _finisher(self, identity: "Identity") -> Callable[[U8Array], U8Array]:
         """Return what turns crops ``[B, S, S, 3]`` into output frames ``[B, H, W, 3]``."""
@@ -125,8 +117,8 @@ class Composite:
             return None
         if self.audio == "file":
             return file_sound(job.files["audio"])
-        assert driver.info is not None and driver.times is not None  # a driver is a video
-        return driver_sound(driver.path, driver.times) if driver.info.has_audio else None
+        assert driver.times is not None  # a driver is a video
+        return driver_sound(driver.path, driver.times.start)
 
 
 def _resized(frames: U8Array, plan: "OutputPlan") -> U8Array:

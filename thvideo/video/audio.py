@@ -1,44 +1,22 @@
 """Sound: where it lies against the picture, and whether it is copied or encoded once."""
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from thvideo.errors import InputError
-from thvideo.video.ffmpeg import arguments, media_input, run_ffmpeg
-from thvideo.video.probe import probe_audio
+from thvideo.video.ffmpeg import media_input, seconds_text
+from thvideo.video.formats import AudioEncoding, Container, encoding, holds
+from thvideo.video.streams import AudioStream, audio_streams, heard_stream, packet_span
 from thvideo.video.timing import FrameTimes
 
-Container = Literal["mp4", "mov", "mkv", "webm", "gif"]
-
-_COPIED: dict[str, frozenset[str]] = {
-    "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
-    "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
-    "mkv": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "dts", "alac", "opus", "vorbis", "flac"}),
-    "webm": frozenset({"opus", "vorbis"}),
-}
-_PCM_CONTAINERS = frozenset({"mov", "mkv"})
-_ENCODERS: dict[str, tuple[str, str]] = {
-    "mp4": ("aac", "192k"),
-    "mov": ("aac", "192k"),
-    "mkv": ("aac", "192k"),
-    "webm": ("libopus", "160k"),
-}
-
-
-@dataclass(frozen=True)
-class PacketSpan:
-    """When a file's first sound begins and ends, on the file's clock.
-
-    Args:
-        start: Seconds at which the first packet begins; decoders may drop its first samples.
-        end: Seconds at which the last packet ends.
-    """
-
-    start: Fraction
-    end: Fraction
+# How much sound before the picture an edit list may hide: a codec's priming and a packet or two.
+_HIDDEN_S = Fraction(1, 5)
+_MATROSKA_TICK_S = Fraction(1, 1000)
+# Shorter holes between packets are rounding of times; a lost packet of any codec is longer.
+_HOLE_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -46,88 +24,147 @@ class Sound:
     """The sound that goes to a video.
 
     Args:
-        path: The file that holds it; its first sound is meant.
-        codec: ffmpeg's name of the codec.
+        path: The file that holds it.
+        stream: Which of the file's sounds it is.
         zero: The time on the file's clock that is the video's time 0, in seconds.
         offset: Seconds from the first video frame to the first audible sample; negative if the
             sound begins earlier.
         duration: Seconds from the first audible sample to the end of the last packet.
         lead: Seconds by which the first packet begins before the first audible sample; encoders
             put this priming there, and decoders take it away.
+        is_encoded: Whether it is encoded although the container holds it: for a file whose copy
+            was heard to be wrong.
     """
 
     path: Path
-    codec: str
+    stream: AudioStream
     zero: Fraction
     offset: Fraction
     duration: Fraction
     lead: Fraction
+    is_encoded: bool = False
+
+    def is_heard(self, times: FrameTimes) -> bool:
+        """Whether any of it lies within a video's span."""
+        return self.offset < times.duration and self.offset + self.duration > 0
+
+    def is_cut(self, container: Container) -> bool:
+        """Whether a part of it lies before the picture that the container cannot hide."""
+        if container in ("mp4", "mov"):
+            return self.offset - self.lead <= -_HIDDEN_S
+        return self.offset <= -_MATROSKA_TICK_S
+
+    def is_copied(self, container: Container) -> bool:
+        """Whether its packets go into the container as they are.
+
+        mp4 and mov hide a little before the first frame with an edit list, mkv and webm nothing;
+        and where a codec's packet is left out, the next one decodes wrongly. Sound that is heard
+        before the picture is cut there to the sample, and encoded.
+        """
+        is_held = holds(container, self.stream)
+        return is_held and not self.is_encoded and not self.is_cut(container)
+
+    def facts(self, container: Container) -> dict[str, Any]:
+        """Return what the report tells of it."""
+        is_copied = self.is_copied(container)
+        return {
+            "file": self.path.name,
+            "stream": self.stream.index,
+            "is": str(self.stream),
+            "written": "copied" if is_copied else self.encoding(container).codec,
+        }
+
+    def encoding(self, container: Container) -> AudioEncoding:
+        """Return how it is encoded where it is not copied."""
+        return encoding(container, self.stream)
 
 
-def driver_sound(path: Path, times: FrameTimes) -> Sound | None:
-    """Return the sound of a video whose frames appear at ``times``, or None if it has none."""
-    return _sound(path, times.start)
+def driver_sound(path: Path, start: Fraction) -> Sound | None:
+    """Return the first sound of a video that can be decoded, or None.
+
+    Args:
+        path: The video.
+        start: The time of its first frame on its own clock, in seconds.
+    """
+    return _sound(path, start)
 
 
 def file_sound(path: Path) -> Sound:
     """Return a file's sound, to be heard from its first sample on at the video's first frame.
 
     Raises:
-        InputError: The file has no sound.
+        InputError: The file has no sound that can be decoded.
     """
     sound = _sound(path, None)
     if sound is None:
-        raise InputError(f"{path} has no sound", hint="give another file to --audio, or none")
+        raise no_sound(path)
     return sound
 
 
+def no_sound(path: Path) -> InputError:
+    """Return the error that tells of a file without sound, or with none that can be decoded."""
+    known = audio_streams(path)
+    codecs = f" that can be decoded here ({known[0].codec})" if known else ""
+    return InputError(f"{path} has no sound{codecs}", hint="give another file to --audio, or none")
+
+
 def _sound(path: Path, zero: Fraction | None) -> Sound | None:
-    info = probe_audio(path)
-    span = packet_span(path) if info is not None else None
-    if info is None or span is None:
+    found = heard_stream(path)
+    span = packet_span(path, found[0].index) if found is not None else None
+    if found is None or span is None:
         return None
-    heard = _first_heard(path, span.start)
+    stream, heard = found
     zero = heard if zero is None else zero
-    return Sound(path, info.codec, zero, heard - zero, span.end - heard, heard - span.start)
+    return Sound(path, stream, zero, heard - zero, span.end - heard, heard - span.start)
 
 
-def _first_heard(path: Path, default: Fraction) -> Fraction:
-    """Return the file's time of the first sample that a decoder puts out."""
-    stream = media_input(path, copyts=None, vn=None)["a:0"]
-    options = {"format": "framecrc", "c:a": "pcm_s16le", "frames:a": 1}
-    times, _, base = _listed(run_ffmpeg(arguments(stream.output("pipe:1", **options))))
-    return times[0] * base if times else default
+def sound_notices(path: Path, container: Container) -> Iterator[str]:
+    """Say, before any work, what will not be as in the file: another sound, or encoded anew.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    streams = audio_streams(path)
+    if not streams:
+        return
+    found = heard_stream(path)
+    if found is None:
+        yield f"no decoder here knows the sound of {path.name} ({streams[0]}): the video has none"
+        return
+    stream, _ = found
+    for unknown in streams[: stream.index]:
+        name = f"sound {unknown.index + 1} of {path.name} ({unknown})"
+        yield f"no decoder here knows {name}: the next is taken"
+    if not holds(container, stream):
+        new = encoding(container, stream)
+        yield f"{container} does not hold {stream} sound: it becomes {new.codec} {new.layout}"
 
 
-def packet_span(path: Path) -> PacketSpan | None:
-    """Read the times of all packets of the first sound, without decoding; None if it has none."""
-    output = run_ffmpeg(packets_arguments(path), what=f"cannot read the sound of {path}")
-    times, ends, base = _listed(output)
-    return PacketSpan(min(times) * base, max(ends) * base) if times else None
+def sound_output(sound: Sound, times: FrameTimes, container: Container) -> tuple[Any, Any]:
+    """Return the sound's stream, shifted to the video's clock, and its output options.
+
+    A copy keeps whole packets: its end is cut after the packet that reaches the video's end.
+    What is encoded is cut to the sample at both ends.
+    """
+    if sound.is_copied(container):
+        return _shifted(sound), {"c:a": "copy"}
+    new = sound.encoding(container)
+    stream = heard_between(sound, times.duration).filter("aformat", channel_layouts=new.layout)
+    return stream, new.options
 
 
-def _listed(output: bytes) -> tuple[list[int], list[int], Fraction]:
-    """Return starts and ends in a framecrc listing of one stream, and their time base."""
-    found = re.search(rb"#tb 0: (\d+)/(\d+)", output)
-    rows = [line.split(b",") for line in output.splitlines() if line[:1].isdigit()]
-    starts = [int(row[2]) for row in rows]
-    ends = [int(row[2]) + int(row[3]) for row in rows]
-    return starts, ends, Fraction(int(found[1]), int(found[2])) if found else Fraction(1)
+def heard_between(sound: Sound, end: Fraction, **resampling: Any) -> Any:
+    """Return the stream of what is heard from the video's time 0 to ``end``, to the sample.
+
+    Silence fills what is missing at the start and in holes.
+    """
+    stream = _shifted(sound).filter("atrim", start=0, end=seconds_text(end))
+    if sound.stream.blend:
+        stream = stream.filter("pan", f"mono|c0<{sound.stream.blend}")
+    filled = {"async": 1, "min_hard_comp": _HOLE_S, "first_pts": 0}
+    return stream.filter("aresample", **filled, **resampling)
 
 
-def packets_arguments(path: Path) -> list[str]:
-    """Return the arguments that list the first sound's packets."""
-    stream = media_input(path, copyts=None, vn=None)["a:0"]
-    return arguments(stream.output("pipe:1", format="framecrc", **{"c:a": "copy"}))
-
-
-def is_copied(codec: str, container: Container) -> bool:
-    """Whether the container takes the codec as it is."""
-    if codec.startswith("pcm_"):
-        return container in _PCM_CONTAINERS
-    return codec in _COPIED.get(container, frozenset())
-
-
-def encoder(container: Container) -> tuple[str, str]:
-    """Return the encoder and bit rate for sound that cannot be copied into the container."""
-    return _ENCODERS[container]
+def _shifted(sound: Sound) -> Any:
+    shift = {"itsoffset": seconds_text(-sound.zero), "copyts": None, "vn": None}
+    return media_input(sound.path, **shift)[f"a:{sound.stream.index}"]

@@ -9,14 +9,14 @@ from typing import cast
 
 import numpy as np
 
-from thvideo.shapes import I64Array
-from thvideo.video.audio import Sound
+from thvideo.shapes import F64Array, I64Array
+from thvideo.video.audio import Sound, driver_sound
+from thvideo.video.envelope import SoundErrors, compare_envelopes, envelope
 from thvideo.video.ffmpeg import arguments, media_input, running
-from thvideo.video.probe import probe_audio
 from thvideo.video.timing import FrameTimes
 
-# Copied packets are looked for this near to where they should be.
-_NEAR_S = 0.5
+# From here on it is heard: lips and voice are apart, or a syllable is gone.
+_HEARD_SHIFT_MS, _HEARD_GAP_MS = 20, 50
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,10 @@ class Drift:
         n_frames_out: Frames of the file.
         max_time_error_ms: The largest error of a frame's time.
         end_drift_ms: The error of the last frame's end.
-        sound_offset_ms: The error of the sound's time at its first sample; None without sound.
-        sound_end_drift_ms: The error of the sound's time at its last sample; None without sound.
+        sound_offset_ms: How late the sound's beginning is heard; None without sound.
+        sound_end_drift_ms: How late its end is heard; None without sound.
+        sound_shift_ms: How late the piece is heard that is farthest from its place.
+        sound_missing_ms: How long nothing is heard where the given sound has something.
     """
 
     n_frames_in: int
@@ -38,122 +40,98 @@ class Drift:
     end_drift_ms: float
     sound_offset_ms: float | None
     sound_end_drift_ms: float | None
+    sound_shift_ms: float | None
+    sound_missing_ms: float | None
+
+    @property
+    def sound_fault(self) -> str:
+        """What is heard to be wrong with the sound, in words; "" if nothing is."""
+        if (self.sound_missing_ms or 0) > _HEARD_GAP_MS:
+            return f"{(self.sound_missing_ms or 0) / 1000:.2f} s of the sound are missing"
+        if abs(self.sound_shift_ms or 0) > _HEARD_SHIFT_MS:
+            return f"the sound is up to {self.sound_shift_ms:.0f} ms late"
+        return ""
 
 
 @dataclass(frozen=True)
-class _Packets:
-    """Packets or decoded blocks of one stream: pts and durations [N], checksums [N]."""
+class Shown:
+    """When a finished file's frames are shown: unlike a driver's times, whatever they are.
 
-    time_base: Fraction
+    Args:
+        pts: Ticks of ``time_base`` ``[T]``.
+        time_base: Seconds of one tick.
+        last_duration: Ticks for which the last frame is shown.
+    """
+
     pts: I64Array
-    durations: I64Array
-    checksums: I64Array
+    time_base: Fraction
+    last_duration: int
 
-    def time_s(self, index: int) -> float:
-        return float(int(self.pts[index]) * self.time_base)
+    @property
+    def start(self) -> Fraction:
+        """The first frame's time in the file, in seconds."""
+        return int(self.pts[0]) * self.time_base
 
-    def end_s(self) -> float:
-        return float((int(self.pts[-1]) + int(self.durations[-1])) * self.time_base)
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame's appearance to the last one's end."""
+        return (int(self.pts[-1]) + self.last_duration) * self.time_base - self.start
+
+    def seconds(self) -> F64Array:
+        """Return the frames' times in seconds ``[T]``; the first is 0."""
+        ticks = (self.pts - self.pts[0]).astype(np.float64)
+        return np.asarray(ticks * self.time_base.numerator / self.time_base.denominator)
 
 
 def measure_drift(out: Path, times: FrameTimes, sound: Sound | None) -> Drift:
     """Read the file back and compare it with the driver's times and the sound it was given.
 
-    Copied sound is recognised by its packets' checksums, so its error is that of each packet
-    against the original's time. Encoded sound is decoded: first time and number of samples tell.
+    Sound is compared by ear, not by its stamps: both files are decoded, and where the one is loud
+    the other has to be.
 
     Args:
         out: The finished file.
         times: The driver's times.
         sound: The sound given to ``join``.
     """
-    video = _read(out, "V:0", {"c:v": "copy"})
-    assert video is not None  # every file that join() writes has a picture
-    zero_s = video.time_s(0)
-    n = min(len(video.pts), times.n_frames)
-    tick = video.time_base.numerator / video.time_base.denominator
-    shown_s = (video.pts[:n] - video.pts[0]).astype(np.float64) * tick
-    errors = np.abs(shown_s - times.seconds()[:n])
-    offset, end = _sound_errors(out, times, sound, zero_s) if sound is not None else (None, None)
+    shown = read_shown(out)
+    n = min(len(shown.pts), times.n_frames)
+    errors = np.abs(shown.seconds()[:n] - times.seconds()[:n])
+    heard = _sound_errors(out, shown.start, times, sound) if sound is not None else None
     return Drift(
         n_frames_in=times.n_frames,
-        n_frames_out=len(video.pts),
+        n_frames_out=len(shown.pts),
         max_time_error_ms=float(errors.max()) * 1000,
-        end_drift_ms=(video.end_s() - zero_s - times.duration_s) * 1000,
-        sound_offset_ms=offset,
-        sound_end_drift_ms=end,
+        end_drift_ms=float(shown.duration - times.duration) * 1000,
+        sound_offset_ms=heard.offset_ms if heard else None,
+        sound_end_drift_ms=heard.end_ms if heard else None,
+        sound_shift_ms=heard.shift_ms if heard else None,
+        sound_missing_ms=heard.missing_ms if heard else None,
     )
 
 
 def _sound_errors(
-    out: Path, times: FrameTimes, sound: Sound, zero_s: float
-) -> tuple[float | None, float | None]:
-    written = _read(out, "a:0", {"c:a": "copy"})
-    if written is None:
-        return None, None
-    written_codec = probe_audio(out)
-    if written_codec is not None and written_codec.codec == sound.codec:
-        original = _read(sound.path, "a:0", {"c:a": "copy"})
-        if original is not None:
-            return _copy_errors(written, original, zero_s, float(sound.zero))
-    decoded = _read(out, "a:0", {"c:a": "pcm_s16le"})
-    if decoded is None:
-        return None, None
-    # What is encoded begins with the picture: silence fills the time before the sound.
-    end = min(times.duration_s, float(sound.offset + sound.duration))
-    first = decoded.time_s(0) - zero_s
-    n_seconds = float(int(decoded.durations.sum()) * decoded.time_base)
-    return first * 1000, (first + n_seconds - end) * 1000
+    out: Path, start: Fraction, times: FrameTimes, sound: Sound
+) -> SoundErrors | None:
+    wanted = envelope(sound, times.duration)
+    written = driver_sound(out, start)
+    found = np.zeros_like(wanted) if written is None else envelope(written, times.duration)
+    return compare_envelopes(wanted, found)
 
 
-def _copy_errors(
-    written: _Packets, original: _Packets, zero_s: float, sound_zero_s: float
-) -> tuple[float, float]:
-    """Return by how many milliseconds the first and the last packet moved."""
-    found = _align(written, original, sound_zero_s - zero_s)
-    errors = []
-    for index in (0, len(written.pts) - 1):
-        wanted_s = written.time_s(index) - zero_s + sound_zero_s
-        if found is not None:
-            source = found + index
-        else:
-            # The container packs the same sound otherwise (ADTS): the nearest packet is meant.
-            tick = float(original.time_base)
-            source = int(np.abs(original.pts * tick - wanted_s).argmin())
-        errors.append((wanted_s - original.time_s(source)) * 1000)
-    return errors[0], errors[1]
-
-
-def _align(written: _Packets, original: _Packets, shift_s: float) -> int | None:
-    """Return which original packet the first written one is, or None if it is none of them."""
-    n = len(written.pts)
-    base = original.time_base
-    distance = np.abs(original.pts * float(base) - shift_s - written.time_s(0))
-    candidates = np.flatnonzero((distance < _NEAR_S) & (original.checksums == written.checksums[0]))
-    for candidate in sorted(candidates, key=lambda index: distance[index]):
-        same = original.checksums[candidate : candidate + n]
-        if len(same) == n and (same == written.checksums).all():
-            return int(candidate)
-    return None
-
-
-def _read(path: Path, stream: str, codec: dict[str, str]) -> _Packets | None:
-    """List a stream's packets (or what they decode to); None if there is no such stream."""
-    output = media_input(path, copyts=None)[f"{stream}?"]
-    rows = []
-    base = None
-    with running(
-        arguments(output.output("pipe:1", format="framecrc", **codec)), reads=True
-    ) as child:
+def read_shown(path: Path) -> Shown:
+    """Read when a finished file's frames are shown, from its packets, without decoding."""
+    pts, durations, base = [], [], Fraction(1)
+    stream = media_input(path, copyts=None)["V:0"]
+    args = arguments(stream.output("pipe:1", format="framecrc", **{"c:v": "copy"}))
+    with running(args, reads=True) as child:
         for line in cast("Iterator[bytes]", child.process.stdout):
             header = re.match(rb"#tb 0: (\d+)/(\d+)", line)
             if header:
                 base = Fraction(int(header[1]), int(header[2]))
             elif line[:1] != b"#":
                 fields = line.split(b",")
-                rows.append((int(fields[2]), int(fields[3]), int(fields[5], 16)))
+                pts.append(int(fields[2]))
+                durations.append(int(fields[3]))
         child.process.wait()
-    if base is None or not rows:
-        return None
-    table = np.array(rows, np.int64)
-    return _Packets(base, table[:, 0], table[:, 1], table[:, 2])
+    return Shown(np.array(pts, np.int64), base, durations[-1])

@@ -9,8 +9,9 @@ from typing import Any
 
 import ffmpeg
 
-from thvideo.video.audio import Container, Sound, encoder, is_copied
-from thvideo.video.ffmpeg import arguments, file_url, media_input, pipe_input
+from thvideo.video.audio import Sound, sound_output
+from thvideo.video.ffmpeg import arguments, file_url, media_input, pipe_input, seconds_text
+from thvideo.video.formats import Container
 from thvideo.video.timing import FrameTimes
 
 _FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "gif": "gif"}
@@ -33,9 +34,6 @@ _LOOKS_AHEAD = {"mbtree": 1, "rc-lookahead": 10}
 _VP9_CRF_ABOVE_H264 = 4
 # Three kB a frame at 256 px; a pixel is 1.7 of 255 levels off on average, mostly by the chroma.
 _CLIP_CRF = 12
-# How much sound before the picture an edit list may hide before it is left out of the file.
-_HIDDEN_SOUND_S = Fraction(1, 5)
-_MATROSKA_TICK_S = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
@@ -175,16 +173,11 @@ def join_arguments(
         }
     video = chunk_list_input()["v:0"]
     streams = [video]
-    if sound is not None and is_heard(sound, times):
-        sound_stream, sound_options = _sound(sound, times, settings.container)
+    if sound is not None and sound.is_heard(times):
+        sound_stream, sound_options = sound_output(sound, times, settings.container)
         streams.append(sound_stream)
         options |= sound_options
     return arguments(ffmpeg.output(*streams, file_url(out), **options))
-
-
-def is_heard(sound: Sound, times: FrameTimes) -> bool:
-    """Whether any of the sound lies within the video's span."""
-    return sound.offset < times.duration and sound.offset + sound.duration > 0
 
 
 def chunk_list_input() -> Any:
@@ -208,37 +201,6 @@ def chunk_list(names: list[str], starts: list[Fraction]) -> bytes:
         quoted = name.replace("'", "'\\''")
         lines += [f"file 'file:{quoted}'", f"duration {end - begin}us"]
     return ("\n".join(lines) + "\n").encode()
-
-
-def seconds_text(seconds: Fraction, rounding: Any = round) -> str:
-    """Return seconds as ffmpeg takes them, to the microsecond."""
-    return f"{rounding(seconds * 1_000_000)}us"
-
-
-def _sound(sound: Sound, times: FrameTimes, container: Container) -> tuple[Any, dict[str, Any]]:
-    """Return the sound's stream, shifted to the video's clock, and its output options.
-
-    A copy keeps whole packets. mp4 and mov hide what lies before the first frame with an edit
-    list; mkv and webm can only note a codec's priming (CodecDelay), so there packets of sound that
-    was heard before the first frame are left out. The end is cut after the packet that
-    reaches the video's end. What is encoded is cut to the sample at both ends, and silence fills
-    what is missing at the start and in holes.
-    """
-    shift = {"itsoffset": seconds_text(-sound.zero), "copyts": None, "vn": None}
-    if is_copied(sound.codec, container):
-        if container in ("mp4", "mov"):
-            is_hidden = sound.offset - sound.lead > -_HIDDEN_SOUND_S
-        else:
-            is_hidden = sound.offset > -_MATROSKA_TICK_S
-        if sound.offset - sound.lead < 0 and not is_hidden:
-            shift["ss"] = seconds_text(sound.zero)
-        return media_input(sound.path, **shift)["a:0"], {"c:a": "copy"}
-    stream = media_input(sound.path, **shift)["a:0"]
-    end = seconds_text(times.duration)
-    stream = stream.filter("atrim", start=0, end=end)
-    stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
-    codec, bit_rate = encoder(container)
-    return stream, {"c:a": codec, "b:a": bit_rate}
 
 
 def palette_arguments(palette: Path) -> list[str]:

@@ -5,9 +5,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -85,6 +86,11 @@ def available(kind: str) -> frozenset[str]:
 def file_url(path: Path) -> str:
     """Return the path as ffmpeg takes it: no dash, colon or percent sign can be misread."""
     return f"file:{path.absolute()}"
+
+
+def seconds_text(seconds: Fraction, rounding: Callable[[Fraction], int] = round) -> str:
+    """Return seconds as ffmpeg takes them, to the microsecond."""
+    return f"{rounding(seconds * 1_000_000)}us"
 
 
 def media_input(path: Path, **options: Any) -> Any:

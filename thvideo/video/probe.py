@@ -137,13 +137,13 @@ def probe(path: Path) -> VideoInfo:
     )
 
 
-def probe_audio(path: Path) -> AudioInfo | None:
-    """Return the file's first sound, or None.
+def audio_lines(path: Path) -> list[str]:
+    """Return the lines in which ffmpeg describes the file's sounds.
 
     Raises:
         InputError: The file is empty or no media file.
     """
-    return parse_audio(_ask(path, "sound").streams("Audio"))
+    return _ask(path, "sound").streams("Audio")
 
 
 _IS_COVER = re.compile(r"\((attached pic|timed thumbnails)\)")
