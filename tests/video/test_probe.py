@@ -103,7 +103,7 @@ def test_a_text_is_no_video_whatever_its_name(tmp_path: Path, name: str) -> None
     with pytest.raises(InputError, match=r"is not a video"):
         probe(path)
     with pytest.raises(InputError, match=r"is not sound"):
-        probe_audio(path)
+        audio_streams(path)
 
 
 def test_a_video_is_one_whatever_its_name(make: Make, tmp_path: Path) -> None:

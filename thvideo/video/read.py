@@ -14,7 +14,6 @@ from thvideo.video.cuts import THUMBNAIL, CutFinder
 from thvideo.video.decode import can_convert_gamut, frames_arguments, scan_arguments
 from thvideo.video.ffmpeg import available, failure, meaningful_line, nameless_file, running
 from thvideo.video.probe import VideoInfo
-from thvideo.video.streams import packet_span
 from thvideo.video.timing import FrameTimes
 from thvideo.video.whole import check_whole
 
