@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from tests.training.drawn_faces import (
     SMALL_SWIFT,
     small_options,
 )
-from tests.training.small_runs import NEVER, QUIET, begun, made, of_kind
+from tests.training.small_runs import HERE, NEVER, QUIET, begun, made, of_kind
 from thvideo.errors import InputError, StageError, UsageError, WorkspaceError
 from thvideo.training.learner import Learner
 from thvideo.training.meta import COLUMNS, MetaRun
 from thvideo.training.meta_events import RolledBack, Validated
 from thvideo.training.meta_export import export_run
 from thvideo.training.meta_options import Budget, Every, HowToRun
+from thvideo.training.processes import Processes
 from thvideo.training.run_folder import RunFolder, weights_to_begin_with
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -160,6 +162,53 @@ def test_a_clip_that_cannot_be_read_ends_a_run_with_its_steps_saved(
     assert "clips.tsv" in caught.value.hint
     state = json.loads((tmp_path / "run" / "last" / "state.json").read_text())
     assert state["step"] == run.learner.step >= 1
+
+
+@dataclass(frozen=True)
+class Pretended(Processes):
+    """One of two processes, whose other one is only what a test says of it."""
+
+    told: list[list[bool]] = field(default_factory=list)
+    other_fails_at: int = 10**6
+
+    def agreed(self, *wishes: bool) -> list[bool]:
+        self.told.append(list(wishes))
+        fails = len(self.told) == self.other_fails_at
+        return [wish or fails for wish in wishes]
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    def average_gradients(self, parameters: object) -> None:
+        pass
+
+
+def test_a_clip_that_another_process_cannot_read_ends_the_run_with_its_steps_saved(
+    drawn: Path, tmp_path: Path
+) -> None:
+    # Each step asks twice: whether all have their batch, and what is due.
+    other = Pretended(rank=0, size=2, other_fails_at=5)
+    run = MetaRun(tmp_path / "run", small_options(drawn, **ADVERSARIAL), HERE, SMALL_SWIFT, other)
+    run.begin()
+    with pytest.raises(InputError, match="another process of this run could not read a clip"):
+        list(run.run(Budget(steps=20, **QUIET)))
+    state = json.loads((tmp_path / "run" / "last" / "state.json").read_text())
+    assert state["step"] == run.learner.step == 2
+
+
+def test_a_process_that_cannot_read_its_clip_says_so_to_the_others(
+    drawn: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(drawn, tmp_path / "data")
+    own = Pretended(rank=1, size=2)
+    how = HowToRun(torch.device("cpu"), workers=0, cache_bytes=0)
+    run = MetaRun(tmp_path / "run", small_options(data, **ADVERSARIAL), how, SMALL_SWIFT, own)
+    run.begin()
+    for path in data.glob("clips/*/*.mp4"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        list(run.run(Budget(steps=20, **QUIET)))
+    assert own.told == [[True]]
 
 
 def test_what_does_not_fit_is_told(drawn: Path, tmp_path: Path) -> None:

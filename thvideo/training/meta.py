@@ -179,7 +179,7 @@ class MetaRun:
     ) -> Iterator[MetaEvent]:
         """Do a step with each batch, until they end, the clock is over, or all is rolled back."""
         stretch = Stretch()
-        for parts in loaded(batches):
+        for parts in loaded(self._together(batches)):
             stretch.add(self.learner.train(parts))
             if stretch.wrong:
                 yield self._roll_back(LAST, stretch.wrong)
@@ -224,6 +224,24 @@ class MetaRun:
             moved = batch.to(self._how.device)
             yield [moved.part(slice(i, i + n_part)) for i in range(0, len(own), n_part)]
 
+    def _together(self, batches: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
+        """Yield batches while every process has its own.
+
+        Raises:
+            InputError: One of them could not read a clip; all hear of it before the same step.
+        """
+        while True:
+            parts, failure = None, None
+            try:
+                parts = next(batches, None)
+            except InputError as error:
+                failure = error
+            if self._processes.agreed(failure is not None)[0]:
+                raise failure or _failed_elsewhere()
+            if parts is None:
+                return
+            yield parts
+
     def _episodes_at(self, size_px: int, split: Literal["train", "val"]) -> Episodes:
         options = self._options
         return Episodes(options.data, split, size_px, options.episodes, seed=options.seed)
@@ -234,9 +252,14 @@ class MetaRun:
         The last validation of a run only tells: nothing follows that could go wrong, the best
         checkpoint is kept, and a run that goes on rolls back at its next validation.
         """
-        reason = ""
+        reason, measured, failure = "", None, None
         if self._processes.is_first:
-            score, values = self._measured()
+            try:
+                measured = self._measured()
+            except InputError as error:
+                failure = error
+        if measured is not None:
+            score, values = measured
             px = trained_at(self._options.sizes, self.learner.step)
             if self._best_px != px:
                 # Another size measures on another scale.
@@ -250,7 +273,10 @@ class MetaRun:
                     self._best, self._best_px = score, px
                     yield from self._save(BEST)
                 yield Validated(self.learner.step, values, is_best)
-        if self._processes.agreed(bool(reason))[0]:
+        is_collapsed, is_failed = self._processes.agreed(bool(reason), failure is not None)
+        if is_failed:
+            raise failure or _failed_elsewhere()
+        if is_collapsed:
             yield self._roll_back(BEST, reason or "validation collapsed")
 
     def _measured(self) -> tuple[float, dict[str, float]]:
@@ -331,3 +357,10 @@ class MetaRun:
             line = {"s": round(seconds, 1), "samples_per_s": round(speed, 2), "size_px": size_px}
             self._folder.note(self.learner.step, line | means)
         yield Trained(self.learner.step, seconds, means, speed, size_px)
+
+
+def _failed_elsewhere() -> InputError:
+    return InputError(
+        "another process of this run could not read a clip",
+        hint="it says which; the steps until now are saved",
+    )
