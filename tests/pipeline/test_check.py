@@ -44,7 +44,7 @@ def test_inputs_that_cannot_be_used(recipe, tmp_path):
         ".": "is a folder",
         "empty.mp4": "is empty",
         "pipe": "not a regular file",
-        "dangling.mp4": "does not exist",
+        "dangling.mp4": "is a link to nothing",
         "a" * 300: "cannot be read",
         "ann.jpg/driver.mp4": "does not exist",
         "nul\0byte": "",

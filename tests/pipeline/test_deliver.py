@@ -1,5 +1,6 @@
 """The output is there whole or as it was."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -60,6 +61,13 @@ def test_the_video_the_comparison_and_the_report_lie_side_by_side(recipe, worksp
     assert deliver(recipe, workspace) == {"o.mp4": True, "o.compare.mp4": True}
     assert names(recipe.output.parent) == ["o.compare.mp4", "o.json", "o.mp4"]
     assert recipe.output.read_text().startswith("stand-in")
+
+
+def test_a_name_of_nearly_all_letters_that_a_system_takes_is_delivered_to(recipe, workspace):
+    long = recipe.output.with_name("x" * 245 + ".mp4")
+    recipe = dataclasses.replace(recipe, output=long, compare=False)
+    assert deliver(recipe, workspace)[long.name]
+    assert names(long.parent) == sorted([long.name, long.with_suffix(".json").name])
 
 
 def test_the_same_bytes_are_not_copied_again_but_other_bytes_are(recipe, workspace):

@@ -1,5 +1,6 @@
 """The one place that turns what went wrong into a line, a hint and an exit code."""
 
+import errno
 import os
 import re
 import sys
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from thvideo.cli.console import OutputClosedError, prepare_streams, tell
 from thvideo.cli.stop import STOPPED, Terminated, stopping_at_once
-from thvideo.errors import ExitCode, ThvideoError
+from thvideo.errors import ExitCode, ThvideoError, reason_of
 
 if TYPE_CHECKING:
     from typer import TyperException
 
 _SIGPIPE_EXIT = 141
+# No file can have such a name.
+_NO_NAMES = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 # The parser's library speaks to programmers.
 _PLAIN_WORDS = (
     (r"Input should be a valid integer.*", "it must be a whole number"),
@@ -58,6 +61,12 @@ def _guarded(given: list[str]) -> int:
         if _wants_traceback(given):
             traceback.print_exc()
         return int(error.exit_code)
+    except OSError as error:
+        if error.errno not in _NO_NAMES:
+            return _report_bug(error, given)
+        # Whatever option it came by; files that a run writes are checked before it begins.
+        _explain(f"{error.filename} cannot be used ({reason_of(error)})", "give another name")
+        return int(ExitCode.USAGE)
     except Exception as error:
         return _report_bug(error, given)
 

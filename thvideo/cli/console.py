@@ -39,7 +39,8 @@ def paint(text: str, colour: str) -> str:
 
 def one_line(text: str) -> str:
     """Fold white space and show control characters escaped, so that a text stays one line."""
-    folded = " ".join(text.split())
+    # The bytes of a name that are no text come as surrogates.
+    folded = " ".join(os.fsencode(text).decode("utf-8", "backslashreplace").split())
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in folded
     )

@@ -155,5 +155,13 @@ class Tally:
 
 
 def as_json(value: Any) -> str:
-    """Return one line of JSON; what JSON has no value for becomes text."""
-    return json.dumps(value, default=str, ensure_ascii=False)
+    """Return one line of JSON; what JSON has no value for becomes text.
+
+    What stdout's encoding lacks, and the bytes of a name that are no text, are JSON's escapes.
+    """
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+    return text

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import cast
 
-from thvideo.errors import InputError, ThvideoError, UsageError, WorkspaceError
+from thvideo.errors import InputError, ThvideoError, UsageError, WorkspaceError, reason_of
 from thvideo.pipeline.recipe import CONTAINERS, Recipe
 from thvideo.pipeline.report import comparison_path, is_report, report_path
 from thvideo.stages.base import Container
@@ -24,10 +24,13 @@ def check_recipe(recipe: Recipe) -> None:
     if isinstance(recipe.audio, Path):
         _check_sound(recipe.audio)
     if recipe.output is not None:
+        for place in (recipe.output, report_path(recipe.output)):
+            _check_name(place)
         check_output(recipe.output, inputs)
         _check_not_an_input(report_path(recipe.output), "the report", inputs)
         _check_report_place(report_path(recipe.output))
         if recipe.compare:
+            _check_name(comparison_path(recipe.output))
             _check_not_an_input(comparison_path(recipe.output), "the comparison", inputs)
 
 
@@ -61,6 +64,8 @@ def check_input(path: Path, what: str) -> None:
         if path.is_dir():
             raise InputError(f"the {what} {path} is a folder", hint="give a file inside it")
         if not path.exists():
+            if path.is_symlink():
+                raise InputError(f"the {what} {path} is a link to nothing", hint="give the file")
             raise InputError(f"the {what} {path} does not exist", hint=_missing_hint(path, what))
         if not path.is_file():
             raise InputError(
@@ -106,6 +111,18 @@ def check_output(path: Path, inputs: dict[Path, str]) -> None:
         raise UsageError(f"the output {path} cannot be used ({reason})") from error
 
 
+def _check_name(path: Path) -> None:
+    """Check now that a file can have this name: it is written when all the work is done."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # told with better words
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} cannot be written ({reason_of(error)})", hint="choose another -o"
+        ) from error
+
+
 def _check_sound(path: Path) -> None:
     """Ask ffmpeg now: the sound is used last, when all the work is done."""
     from thvideo.video.audio import no_sound
@@ -144,15 +161,15 @@ def _missing_hint(path: Path, what: str) -> str:
 
 def _check_not_an_input(path: Path, what: str, inputs: dict[Path, str]) -> None:
     for other, role in inputs.items():
-        same = path.samefile(other) if path.exists() else path.resolve() == other.resolve()
-        if same:
+        same = os.path.realpath(path) == os.path.realpath(other)
+        if same or (path.exists() and path.samefile(other)):
             raise UsageError(
                 f"{what} {path} is the same file as the {role}", hint="choose another -o"
             )
 
 
 def _check_folder(path: Path) -> None:
-    folder = path.resolve().parent
+    folder = Path(os.path.realpath(path)).parent
     if not folder.exists():
         raise WorkspaceError(
             f"the folder {path.parent} of the output does not exist",

@@ -1,5 +1,6 @@
 """Delivery: copy a finished file to the person's place, so that it is there whole or not at all."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def deliver(artifact: Artifact, output: Path, digests: DigestMemo) -> bool:
     name = str(artifact.manifest.facts["file"])
     wanted = artifact.payload(name)
     try:
-        place = output.resolve()
+        place = Path(os.path.realpath(output))
         remove_dead_parts(place.parent)
         if _holds(place, wanted, digests):
             return False

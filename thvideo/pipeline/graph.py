@@ -1,5 +1,6 @@
 """The graph: which stages make the output, and what feeds what."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -299,8 +300,10 @@ def _add(nodes: list[Node], node: Node) -> str:
 
 
 def _same_files(one: Node, other: Node) -> bool:
-    ours = {role: path.resolve() for role, path in one.files.items()}
-    return ours == {role: path.resolve() for role, path in other.files.items()}
+    ours, theirs = (
+        {role: os.path.realpath(path) for role, path in node.files.items()} for node in (one, other)
+    )
+    return ours == theirs
 
 
 def _with_all_they_need(nodes: list[Node], wanted: list[str]) -> tuple[Node, ...]:

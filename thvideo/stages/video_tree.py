@@ -42,9 +42,14 @@ def walk_videos(
     Raises:
         InputError: a folder cannot be read.
     """
-    unwanted = None if leave_out is None else leave_out.resolve()
+    unwanted = None if leave_out is None else _real(leave_out)
     wanted = VIDEO_SUFFIXES | PICTURE_SUFFIXES if with_pictures else VIDEO_SUFFIXES
-    yield from _walk(root, "", (root.resolve(),), unwanted, wanted)
+    yield from _walk(root, "", (_real(root),), unwanted, wanted)
+
+
+def _real(path: Path) -> Path:
+    """Return where links lead; a link in a circle leads nowhere, which is no error here."""
+    return Path(os.path.realpath(path))
 
 
 def _walk(
@@ -69,7 +74,7 @@ def _walk(
                 yield prefix + name
             continue
         below = folder / name
-        real = below.resolve()
+        real = _real(below)
         if real != unwanted and real not in above:
             yield from _walk(below, f"{prefix}{name}/", (*above, real), unwanted, wanted)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from thvideo.errors import StageError, ThvideoError, WorkspaceError
 
@@ -84,8 +84,16 @@ def available(kind: str) -> frozenset[str]:
 
 
 def file_url(path: Path) -> str:
-    """Return the path as ffmpeg takes it: no dash, colon or percent sign can be misread."""
-    return f"file:{path.absolute()}"
+    """Return the path as a graph takes it: no dash, colon or percent sign can be misread.
+
+    A name is bytes and need not be text, which ffmpeg-python wants; so each byte stands as one
+    letter until ``arguments`` makes the name of them again.
+    """
+    return "file:" + os.fsencode(path.absolute()).decode("latin-1")
+
+
+def _with_true_names(args: list[str]) -> list[str]:
+    return [os.fsdecode(arg.encode("latin-1")) if arg.startswith("file:") else arg for arg in args]
 
 
 def seconds_text(seconds: Fraction, rounding: Callable[[Fraction], int] = round) -> str:
@@ -112,7 +120,7 @@ def arguments(*outputs: Any) -> list[str]:
     import ffmpeg
 
     node = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
-    return [*QUIET, *cast("list[str]", node.get_args(overwrite_output=True))]
+    return [*QUIET, *_with_true_names(node.get_args(overwrite_output=True))]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thvideo.errors import InputError
-from thvideo.video.ffmpeg import (
-    READS_ONLY_THE_FILE,
-    ffmpeg_path,
-    file_url,
-    meaningful_line,
-)
+from thvideo.video.ffmpeg import READS_ONLY_THE_FILE, ffmpeg_path, meaningful_line
 
 # Above these sizes players take video without a tag for BT.709; mpv and VLC draw the same line.
 _HD_WIDTH, _HD_HEIGHT = 1280, 576
@@ -189,11 +184,12 @@ def _ask(path: Path, wanted: Wanted) -> _Said:
     args = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"]
     for name, value in READS_ONLY_THE_FILE.items():
         args += [f"-{name}", value]
-    args += ["-i", file_url(path)]
+    url = f"file:{path.absolute()}"
+    args += ["-i", url]
     if wanted == "video":
         args += ["-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo", "-f", "null", "-"]
     done = subprocess.run([str(ffmpeg_path()), *args], capture_output=True, check=False)
-    log = os.fsdecode(done.stderr).replace(file_url(path), "")
+    log = os.fsdecode(done.stderr).replace(url, "")
     start = log.find("[info] Input #0, ")
     if start < 0:
         raise _unreadable(path, log, wanted)
