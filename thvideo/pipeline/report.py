@@ -10,7 +10,7 @@ from thvideo.errors import WorkspaceError
 from thvideo.pipeline.graph import Graph, Node
 from thvideo.pipeline.plan import Step
 from thvideo.pipeline.recipe import Recipe
-from thvideo.workspace.durable import write_whole
+from thvideo.workspace.durable import is_disk_full, write_whole
 from thvideo.workspace.manifest import Manifest, plain
 from thvideo.workspace.store import Artifact
 
@@ -70,7 +70,8 @@ def write_report(graph: Graph, recipe: Recipe, made: Mapping[str, Made], path: P
     except OSError as error:
         raise WorkspaceError(
             f"the report {path} cannot be written ({error.strerror})",
-            hint="the video itself is complete; free some space and run again",
+            hint="the video itself is complete: "
+            + ("free some space and run again" if is_disk_full(error) else "pass another -o"),
         ) from error
     return path
 

@@ -145,6 +145,9 @@ def verify(workspace: Workspace) -> list[Damage]:
         stage, key = folder.parent.name, folder.name
         seen = workspace.look(stage, key, depth="full")
         if seen.damage:
+            # A run or a collection may have moved it meanwhile; what is damaged stays so.
+            seen = workspace.look(stage, key, depth="full")
+        if seen.damage:
             damaged.append(Damage(stage, key, seen.damage))
     return damaged
 
