@@ -1,6 +1,8 @@
 """One place turns every way to fail into lines and an exit code."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,14 @@ import pytest
 
 from tests.cli.cli_process import environment
 from thvideo.cli import boundary
-from thvideo.errors import DeviceError, InputError, StageError, ThvideoError, WorkspaceError
+from thvideo.errors import (
+    DeviceError,
+    ExitCode,
+    InputError,
+    StageError,
+    ThvideoError,
+    WorkspaceError,
+)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,6 +135,101 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path, thvideo: Run, media
     assert process.stderr.read() == b""
     assert process.wait(timeout=60) == 141
     process.stderr.close()
+
+
+def started(arguments: str, folder: Path) -> tuple[int, str]:
+    """Run a shell line in which ``thvideo`` is the command; return its code and its errors."""
+    line = arguments.replace("thvideo", f"{sys.executable} -m thvideo", 1)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("command", ["--help", "--version", "weights ls", "reenact --help"])
+def test_output_that_cannot_be_written_is_no_fault(command: str, tmp_path: Path) -> None:
+    code, said = started(f"thvideo {command} >/dev/full", tmp_path)
+    assert code == ExitCode.WORKSPACE
+    assert said.startswith("error: what is printed cannot be written (No space left on device)\n")
+    assert len(said.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("thvideo --version >&-", 0),
+        ("thvideo --help <&- >&- 2>&-", 0),
+        ("thvideo workspace ls 2>&-", 4),
+        ("thvideo workspace ls 2>/dev/full", 4),
+        ("thvideo --help | true", 141),
+        ("thvideo reenact --help | head -1 >/dev/null", 0),
+    ],
+)
+def test_a_stream_that_leads_nowhere_changes_no_exit_code(
+    line: str, code: int, tmp_path: Path
+) -> None:
+    found, said = started(line, tmp_path)
+    # Whether head is gone before all is written is a matter of time.
+    assert found == code or ("head" in line and found == 141)
+    assert "Traceback" not in said
+
+
+def test_a_closed_stream_is_not_the_next_file_that_is_opened(tmp_path: Path, media: Path) -> None:
+    code, _ = started(f"thvideo extract {media / 'noise.png'} --json <&- >&- 2>&-", tmp_path)
+    assert code == 0
+    assert started("thvideo workspace verify", tmp_path)[0] == 0
+
+
+MEMORY = (
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("can't start new thread"),
+    RuntimeError("std::bad_alloc"),
+    OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ImportError("libtorch_cpu.so: failed to map segment: Cannot allocate memory"),
+)
+
+
+@pytest.mark.parametrize("error", MEMORY, ids=repr)
+def test_memory_that_ran_out_is_told_as_such(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, error)
+    assert boundary.main([]) == ExitCode.DEVICE
+    assert capsys.readouterr().err.startswith("error: there is not enough memory\nhint: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, 4), (errno.EIO, 4), (errno.EMFILE, 4), (errno.ENAMETOOLONG, 2)],
+)
+def test_what_the_system_refuses_is_no_fault_of_ours(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, OSError(number, os.strerror(number), "/a/file"))
+    assert boundary.main([]) == code
+    error, hint = capsys.readouterr().err.splitlines()
+    assert "/a/file" in error and os.strerror(number) in error and hint
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds this limit")
+@pytest.mark.parametrize("limit_mb", [1200, 2500])
+def test_a_run_with_little_memory_ends_with_a_line(
+    limit_mb: int, tmp_path: Path, media: Path
+) -> None:
+    line = f"ulimit -v {limit_mb * 1000}; thvideo track {media / 'sky.png'}"
+    code, said = started(line, tmp_path)
+    # Enough memory for the machine's own build of torch: then there is no face in the sky.
+    assert code in (ExitCode.DEVICE, ExitCode.INPUT), said
+    assert "a fault in thvideo" not in said and "Traceback" not in said
 
 
 def test_json_tells_of_the_error_as_its_last_event(thvideo: Run, media: Path) -> None:

@@ -1,6 +1,5 @@
 """The one place that turns what went wrong into a line, a hint and an exit code."""
 
-import errno
 import os
 import re
 import sys
@@ -11,16 +10,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from thvideo.cli.console import OutputClosedError, prepare_streams, tell
+from thvideo.cli.console import OutputClosedError, checked_streams, tell
 from thvideo.cli.stop import STOPPED, Terminated, stopping_at_once
-from thvideo.errors import ExitCode, ThvideoError, reason_of
+from thvideo.errors import ExitCode, ThvideoError, of_the_machine
 
 if TYPE_CHECKING:
     from typer import TyperException
 
 _SIGPIPE_EXIT = 141
-# No file can have such a name.
-_NO_NAMES = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 # The parser's library speaks to programmers.
 _PLAIN_WORDS = (
     (r"Input should be a valid integer.*", "it must be a whole number"),
@@ -36,12 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; the process's own when None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    prepare_streams()
-    with stopping_at_once():
+    with checked_streams(), stopping_at_once():
         try:
             return _guarded(given)
         except OutputClosedError:
-            _silence_streams()
             return _SIGPIPE_EXIT
 
 
@@ -56,19 +51,14 @@ def _guarded(given: list[str]) -> int:
         return stop.exit_code
     except OutputClosedError:
         raise
-    except ThvideoError as error:
-        _explain(error.fact, error.hint or _usual_hint(error, given))
+    except Exception as error:
+        known = error if isinstance(error, ThvideoError) else of_the_machine(error)
+        if known is None:
+            return _report_bug(error, given)
+        _explain(known.fact, known.hint or _usual_hint(known, given))
         if _wants_traceback(given):
             traceback.print_exc()
-        return int(error.exit_code)
-    except OSError as error:
-        if error.errno not in _NO_NAMES:
-            return _report_bug(error, given)
-        # Whatever option it came by; files that a run writes are checked before it begins.
-        _explain(f"{error.filename} cannot be used ({reason_of(error)})", "give another name")
-        return int(ExitCode.USAGE)
-    except Exception as error:
-        return _report_bug(error, given)
+        return int(known.exit_code)
 
 
 def _run(given: list[str]) -> int:
@@ -142,11 +132,3 @@ def _report_bug(error: Exception, given: Sequence[str]) -> int:
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     _explain(f"a fault in thvideo: {summary}", f"{where}; please report it")
     return int(ExitCode.BUG)
-
-
-def _silence_streams() -> None:
-    """Point the closed streams elsewhere, so that the flush at exit does not fail again."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            os.dup2(null, stream.fileno())

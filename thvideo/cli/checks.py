@@ -16,6 +16,7 @@ from typing import Literal
 
 from thvideo.cli.humane import size
 from thvideo.pipeline.recipe import Recipe, preset_names
+from thvideo.reading import expanded
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -280,7 +281,7 @@ def _presets() -> list[Finding]:
 
 
 def _workspace(folder: Path) -> list[Finding]:
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryDirectory(prefix=".thvideo-doctor-", dir=existing) as inside:

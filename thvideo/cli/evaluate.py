@@ -1,6 +1,5 @@
 """``evaluate``: methods side by side on people that nobody trained on."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from thvideo.cli.options import FILES, Given, Opt, takes
 from thvideo.cli.render import as_json, show_work, view_of
 from thvideo.errors import UsageError
 from thvideo.pipeline.recipe import named_path
+from thvideo.reading import expanded, json_of
 
 if TYPE_CHECKING:
     from thvideo.evaluation.methods import Drawing, Method
@@ -70,7 +70,7 @@ def evaluate(given: Given) -> None:
         device = choose_device(resources.device)
         work = _work(given, Drawing(device, given.precision(), resources.batch_size))
         show_work(view, "evaluate", f"{work.data} to {work.output}", evaluated(work))
-    report = json.loads((work.output / REPORT).read_text(encoding="utf-8"))
+    report = json_of((work.output / REPORT).read_text(encoding="utf-8"))
     if given.flag("json"):
         say(as_json({"event": "evaluated", "folder": work.output} | report))
     elif not given.flag("quiet"):
@@ -95,14 +95,14 @@ def _work(given: Given, drawing: "Drawing") -> "Evaluation":
     for name, option in (("data", "--data"), ("folder", "-o")):
         if name not in typed:
             raise UsageError(f"{option} is missing", hint=_CALL)
-    output = typed["folder"].expanduser()
+    output = expanded(typed["folder"])
     digests = DigestMemo(output)
     methods = _methods(typed, drawing, digests)
     perceptual = _networks(typed.get("perceptual", ()), "--perceptual")
     names = [method.name for method in methods]
     baseline = typed.get("baseline", "warp" if "warp" in names else "none")
     return Evaluation(
-        data=typed["data"].expanduser(),
+        data=expanded(typed["data"]),
         output=output,
         protocol=_protocol(typed),
         methods=methods,
@@ -120,7 +120,7 @@ def _protocol(typed: dict[str, Any]) -> "ProtocolOptions":
              "limit": "limit", "seed": "seed", "landmarks": "landmarks"}  # fmt: skip
     chosen = {field: typed[name] for name, field in names.items() if name in typed}
     if "shots" in typed:
-        if not re.fullmatch(r"\d+(,\d+)*", typed["shots"]):
+        if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", typed["shots"]):
             raise UsageError(f"--shots {typed['shots']} is not understood", hint="such as 1,8,32")
         chosen["shots"] = tuple(dict.fromkeys(map(int, typed["shots"].split(","))))
     if chosen.get("split", "val") not in ("train", "val"):
@@ -143,7 +143,7 @@ def _methods(typed: dict[str, Any], drawing: "Drawing", digests: "DigestMemo") -
                 f"fine-tuning cannot look through {name!r}",
                 hint=f"one of {', '.join(FEW_SHOT_CONTENT)}",
             )
-    catalogue = Catalogue(drawing, typed["folder"].expanduser(), looks_through)
+    catalogue = Catalogue(drawing, expanded(typed["folder"]), looks_through)
     wanted = [name for name in typed.get("methods", _METHODS).split(",") if name]
     for text in typed.get("weights", ()):
         name = catalogue.add_weights(*_maybe_named(text, "--weights"))
@@ -177,4 +177,4 @@ def _networks(texts: Sequence[str], option: str) -> dict[str, Path]:
 
 def _maybe_named(text: str, option: str) -> tuple[str, Path]:
     is_path = text and "=" not in text
-    return ("", Path(text).expanduser()) if is_path else named_path(text, option)
+    return ("", expanded(text)) if is_path else named_path(text, option)

@@ -18,6 +18,7 @@ from thvideo.models.cost import preset_costs
 from thvideo.models.precision import AskedPrecision
 from thvideo.models.presets import PRESETS, ModelOptions
 from thvideo.pipeline.recipe import named_path
+from thvideo.reading import expanded, whole_number
 from thvideo.training.checkpoint import Tensors
 from thvideo.training.dataset import ClipTable
 from thvideo.training.losses import LOSS_WEIGHTS
@@ -68,7 +69,7 @@ def plan_of(given: Given) -> Plan:
         InputError: The run or the weights to begin with cannot be read.
     """
     typed = {k: v for k, v in given.values.items() if v is not None and v != []}
-    folder = typed["run"].expanduser() if "run" in typed else None
+    folder = expanded(typed["run"]) if "run" in typed else None
     is_dry, is_resumed = given.flag("dry_run"), given.flag("resume")
     if folder is None and (is_resumed or not is_dry):
         raise UsageError("no folder for the run was given", hint=_CALL)
@@ -145,7 +146,7 @@ def _changed(base: MetaOptions, typed: Mapping[str, Any]) -> MetaOptions:
             raise UsageError(f"--{name.replace('_', '-')} cannot be {value}")
     if "data" in typed:
         # The run may go on from another folder than this one.
-        changes["data"] = typed["data"].expanduser().absolute()
+        changes["data"] = expanded(typed["data"]).absolute()
     if "picture_share" in typed:
         changes["episodes"] = replace(base.episodes, picture_share=typed["picture_share"])
     if "sizes" in typed:
@@ -209,7 +210,7 @@ def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
     sizes = []
     parts = text.split(",")
     for index, part in enumerate(parts):
-        match = re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?::([0-9]{1,9}))?\s*", part)
         if match is None or (match[2] is None and index + 1 < len(parts)):
             raise UsageError(
                 f"--sizes {text} is not understood",
@@ -225,7 +226,7 @@ def parse_seconds(text: str, option: str) -> float:
     Raises:
         UsageError: It is none.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", text)
+    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([hms])", text)
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != text or seconds <= 0:
         raise UsageError(f"{option} {text} is no time", hint=f"such as {option} 25m or 1h30m")
@@ -238,8 +239,8 @@ def parse_every(text: str, option: str) -> Every:
     Raises:
         UsageError: It is neither.
     """
-    if text.isdigit():
-        return Every(steps=int(text))
+    if (steps := whole_number(text)) is not None:
+        return Every(steps=steps)
     return Every(seconds=parse_seconds(text, option))
 
 

@@ -1,6 +1,5 @@
 """``prepare``: a folder tree of videos becomes a dataset to train on."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from thvideo.cli.humane import count, duration
 from thvideo.cli.options import FILES, OUTPUT, RUNNING, Given, Opt, takes
 from thvideo.cli.render import as_json, show_work, view_of
 from thvideo.errors import StageError, UsageError
+from thvideo.reading import expanded, json_of
 from thvideo.stages.prepare import OPTIONS, REPORT, PrepareJob, prepare
 from thvideo.stages.prepare_options import (
     PrepareOptions,
@@ -56,7 +56,7 @@ def prepare_command(given: Given) -> None:
     job = _job(given)
     with view_of(given) as view:
         show_work(view, "prepare", f"{job.videos} to {job.dataset}", prepare(job))
-    report = json.loads((job.dataset / REPORT).read_text(encoding="utf-8"))
+    report = json_of((job.dataset / REPORT).read_text(encoding="utf-8"))
     if given.flag("json"):
         say(as_json({"event": "prepared", "dataset": job.dataset} | report))
     elif not given.flag("quiet"):
@@ -87,13 +87,13 @@ def _job(given: Given) -> PrepareJob:
         raise UsageError(
             f"--workers cannot be {n_workers}", hint="give a positive number, or 0 for all cores"
         )
-    dataset = values["dataset"].expanduser()
+    dataset = expanded(values["dataset"])
     values.setdefault("precision", "auto")
     if values["precision"] == "auto":
         values["precision"] = begun_precision(dataset / OPTIONS) or given.precision()
     shaping = ("size_px", "min_face_px", "max_frames", "fps", "precision")
     return PrepareJob(
-        videos=values["videos"].expanduser(),
+        videos=expanded(values["videos"]),
         dataset=dataset,
         options=PrepareOptions(**_of(values, *shaping)),
         table=TableOptions(**_of(values, "identity_from", "val_share", "split_seed")),

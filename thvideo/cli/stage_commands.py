@@ -8,6 +8,7 @@ from thvideo.cli.options import FILES, Given, Opt, takes
 from thvideo.cli.running import execute
 from thvideo.pipeline.events import RunFinished
 from thvideo.pipeline.graph import StageName, stage_graph
+from thvideo.reading import expanded
 from thvideo.workspace.store import Workspace
 
 _FILES = (
@@ -33,7 +34,7 @@ def track(given: Given) -> None:
         return
     from thvideo.cli.preview import check_preview, write_preview
 
-    preview = preview.expanduser()
+    preview = expanded(preview)
     check_preview(given.values["files"], preview)
     (ended,) = _each_file("track", given)
     assert ended.artifact is not None  # track is never skipped

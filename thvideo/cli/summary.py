@@ -1,12 +1,12 @@
 """The last lines of a run: where the result is, how long it took, what was reused."""
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from thvideo.cli.humane import count, duration, size
 from thvideo.pipeline.events import RunFinished
+from thvideo.reading import json_of
 
 
 def summary_lines(event: RunFinished, reused: list[str], ran: list[str]) -> list[str]:
@@ -43,7 +43,7 @@ def summary_lines(event: RunFinished, reused: list[str], ran: list[str]) -> list
 def _read(path: Path | None) -> dict[str, Any]:
     if path is not None:
         with suppress(OSError, ValueError):
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json_of(path.read_text(encoding="utf-8"))
             if isinstance(content, dict):
                 return content
     return {}

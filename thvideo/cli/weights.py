@@ -16,6 +16,7 @@ from thvideo.cli.options import Given, Opt, takes
 from thvideo.cli.plan_table import print_columns
 from thvideo.cli.render import as_json
 from thvideo.errors import InputError, ThvideoError, UsageError
+from thvideo.reading import expanded
 from thvideo.weights import cards
 from thvideo.weights.fetch import Fetched, Fetching, fetch, verify_fetched
 from thvideo.weights.sources import SOURCES, Source, fetched_folder, source
@@ -152,12 +153,12 @@ def fetch_(given: Given) -> None:
 @takes(_RUN, *_EXPORT, *_LOOKS)
 def export(given: Given) -> None:
     """Write a checkpoint of a run as one file of weights with its card."""
-    run, target = given.values["run"].expanduser(), given.values["output"]
+    run, target = expanded(given.values["run"]), given.values["output"]
     if target is None:
         raise UsageError("no file to write is given", hint=f"thvideo weights export {run} -o FILE")
     from thvideo.training.meta_export import export_run
 
-    target = target.expanduser()
+    target = expanded(target)
     checkpoint, use = given.values["checkpoint"] or "best", given.values["use"] or _USE
     data = given.values["data"]
     said = {"use": use} | ({"data": data} if data else {})
@@ -231,7 +232,7 @@ def _found(name: str) -> tuple[Path, cards.Card]:
             verify_fetched(one, fetched_folder())
             facts = {"name": name, "what": one.what, "use": one.licence, "url": one.urls[0]}
             return fetched_folder() / one.file, facts
-    path = Path(name).expanduser()
+    path = expanded(name)
     return path, cards.read_card(path)
 
 
@@ -241,7 +242,7 @@ def _verify(name: str) -> None:
     elif name in {one.name for one in SOURCES}:
         verify_fetched(source(name), fetched_folder())
     else:
-        cards.verify_file(Path(name).expanduser())
+        cards.verify_file(expanded(name))
 
 
 def _text(value: Any) -> str:

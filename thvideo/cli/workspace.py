@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +15,7 @@ from thvideo.cli.plan_table import print_columns
 from thvideo.cli.render import as_json
 from thvideo.errors import UsageError, WorkspaceError
 from thvideo.pipeline.recipe import Recipe
+from thvideo.reading import expanded
 from thvideo.workspace import gc
 from thvideo.workspace.store import Workspace
 
@@ -156,7 +156,7 @@ def parse_size(text: str) -> int:
     Raises:
         UsageError: It is none.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
     if found is None:
         raise UsageError(f"--keep cannot be {text!r}", hint="write a size such as 500MB or 20GB")
     power = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}[found[2].lower()]
@@ -164,7 +164,7 @@ def parse_size(text: str) -> int:
 
 
 def _open(given: Given) -> Workspace:
-    folder = Path(given.values["workspace"] or Recipe.workspace).expanduser()
+    folder = expanded(given.values["workspace"] or Recipe.workspace)
     if not folder.is_dir():
         raise WorkspaceError(
             f"there is no workspace at {folder}",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from thvideo.errors import InputError
+from thvideo.reading import expanded
 from thvideo.training.meta_export import export_run
 from thvideo.training.run_folder import BEST, LAST, OPTIONS, RunFolder
 from thvideo.weights.cards import Card, shipped_names, shipped_weight, verify_file
@@ -23,7 +24,7 @@ def weights_file(name_or_path: str, exported: Path) -> tuple[Path, Card]:
     Raises:
         InputError: There are none, or they are damaged or hold no generator.
     """
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if name_or_path in shipped_names() and not path.exists():
         file = shipped_weight(name_or_path)
     elif path.is_dir():

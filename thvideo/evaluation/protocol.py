@@ -15,6 +15,7 @@ import numpy as np
 
 from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.evaluation.clip_landmarks import Landmarks
+from thvideo.reading import open_table
 from thvideo.shapes import I64Array
 from thvideo.training.dataset import ClipRow, ClipTable
 
@@ -143,7 +144,7 @@ def cross_takes(table: ClipTable, pairs: Path, options: ProtocolOptions) -> list
         InputError: The table cannot be read, or names a clip that is not there.
     """
     try:
-        with pairs.open(encoding="utf-8-sig", newline="") as file:
+        with open_table(pairs) as file:
             # Names of clips may hold quotes: tabs alone divide cells, as in clips.tsv.
             lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -17,8 +17,11 @@ MAX_PIXELS = 100_000_000
 # Only formats for pictures: Pillow also knows documents that start other programs (EPS) and
 # recognises MPEG streams that it cannot read.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
-# What Pillow's decoders raise on damaged files.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, struct.error, zlib.error)
+# What Pillow's decoders raise on damaged files: whatever the bytes lead them to.
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, RuntimeError, AssertionError, struct.error, zlib.error),
+)
 # Transparent parts of a picture show white, as on paper.
 PAPER = (255, 255, 255)
 

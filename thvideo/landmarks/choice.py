@@ -8,6 +8,7 @@ import numpy as np
 
 from thvideo.errors import InputError, UsageError
 from thvideo.landmarks.likeness import similarity
+from thvideo.reading import whole_number
 from thvideo.shapes import F32Array
 
 # Below this two faces are not the same person: it holds for 1 in 30 pairs from one clip and for
@@ -57,8 +58,8 @@ def parse_choice(text: str, likeness: F32Array | None = None) -> FaceChoice:
     Raises:
         UsageError: The text is none of these, or "like" comes without a descriptor.
     """
-    if text.isdecimal():
-        return FaceChoice("index", int(text))
+    if (number := whole_number(text)) is not None:
+        return FaceChoice("index", number)
     if text == "like":
         if likeness is None:
             raise UsageError(

@@ -49,6 +49,9 @@ class Networks(NamedTuple):
     discriminator: Discriminator
 
 
+#: Of any number in an architecture, more than ten times what ours have.
+_MOST = 4096
+
 PRESETS: Mapping[str, ModelOptions] = {
     "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
     "swift": ModelOptions(
@@ -132,9 +135,22 @@ def _restored(kind: type[Any], written: Any) -> Any:
     made = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})
     try:
         check_fields(made)
+        _check_counts(made)
     except ValueError as error:
         raise InputError(
             f"the architecture is damaged: {error}",
             hint="make the weights again with thvideo weights export",
         ) from error
     return made
+
+
+def _check_counts(made: Any) -> None:
+    """Check that every width and number is one of which networks can be built.
+
+    Raises:
+        ValueError: one is not; its field is named.
+    """
+    for name, value in vars(made).items():
+        counts = value if isinstance(value, tuple) else (value,)
+        if any(type(count) is int and not 1 <= count <= _MOST for count in counts):
+            raise ValueError(f"{name} cannot be {value!r}")

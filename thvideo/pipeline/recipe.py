@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import thvideo
 from thvideo.errors import UsageError
 from thvideo.models.precision import AskedPrecision
+from thvideo.reading import expanded, whole_number
 from thvideo.stages.base import Container, GeneratorName
 from thvideo.stages.composite import Composite, Framing
 from thvideo.stages.embed import Embed
@@ -96,6 +98,8 @@ class Recipe:
 _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _OPTION_NAMES = {"sources": "source"}
+#: So much of a wrong value is shown.
+_MOST_SAID = 80
 _LISTS = ("sources", "perceptual", "force")
 _RANGES: dict[str, tuple[float, float]] = {
     "finetune_steps": (-1, 100_000),
@@ -164,8 +168,9 @@ def load_preset(preset: str | Path) -> dict[str, Any]:
     path = _preset_path(preset)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not readable as TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"{path} is not readable as TOML: {reason}") from error
     except OSError as error:
         raise UsageError(f"the preset {path} cannot be read ({error.strerror})") from error
     by_option = {option_name(field): field for field in _FIELDS}
@@ -201,7 +206,7 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
     if field in _LISTS:
         items = [value] if isinstance(value, str | Path) else value
         if not isinstance(items, list | tuple) or not all(isinstance(i, str | Path) for i in items):
-            raise UsageError(f"{what} must be text or a list of text, not {value!r}")
+            raise UsageError(f"{what} must be text or a list of text, not {_said(value)}")
         if field == "perceptual":
             return tuple(named_path(str(item), what, folder) for item in items)
         return tuple(_path(item, folder) if field == "sources" else str(item) for item in items)
@@ -214,11 +219,13 @@ def coerce(field: str, value: Any, what: str, folder: Path = Path()) -> Any:
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         if value not in choices:
-            raise UsageError(f"{what} cannot be {value!r}", hint=nearest(str(value), choices))
+            raise UsageError(
+                f"{what} cannot be {_said(value)}", hint=nearest(_said(value), choices)
+            )
         return value
     if kind is bool:
         if not isinstance(value, bool):
-            raise UsageError(f"{what} must be true or false, not {value!r}")
+            raise UsageError(f"{what} must be true or false, not {_said(value)}")
         return value
     if kind in (int, float):
         return _number(field, value, what)
@@ -235,12 +242,12 @@ def _without_none(kind: Any) -> Any:
 
 def _text(value: Any, what: str) -> str | Path:
     if not isinstance(value, str | Path):
-        raise UsageError(f"{what} must be text, not {value!r}")
+        raise UsageError(f"{what} must be text, not {_said(value)}")
     return value
 
 
 def _path(value: str | Path, folder: Path) -> Path:
-    return folder / Path(value).expanduser()
+    return folder / expanded(value)
 
 
 def named_path(text: str, what: str, folder: Path = Path()) -> tuple[str, Path]:
@@ -263,23 +270,35 @@ def named_path(text: str, what: str, folder: Path = Path()) -> tuple[str, Path]:
 def _number(field: str, value: Any, what: str) -> int | float:
     wants_int = _without_none(_TYPES[field]) is int
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or (wants_int and value != int(value)):
-        raise UsageError(f"{what} must be {'a whole' if wants_int else 'a'} number, not {value!r}")
+    # What is infinite or "not a number" is out of any range.
+    is_broken = isinstance(value, float) and math.isfinite(value) and not value.is_integer()
+    if not is_number or (wants_int and is_broken):
+        kind = "a whole" if wants_int else "a"
+        raise UsageError(f"{what} must be {kind} number, not {_said(value)}")
     low, high = _RANGES[field]
     if not low <= value <= high:
-        raise UsageError(f"{what} must be between {low} and {high}, not {value}")
+        raise UsageError(f"{what} must be between {low} and {high}, not {_said(value)}")
     return int(value) if wants_int else float(value)
 
 
 def _face(value: Any, what: str) -> str:
-    text = str(value)
-    if text in ("largest", "left", "right"):
-        return text
-    if not isinstance(value, bool) and text.isascii() and text.isdigit():
-        return str(int(text))
+    if value in ("largest", "left", "right"):
+        return value
+    text = value if isinstance(value, str) else _said(value)
+    if (number := whole_number(text)) is not None:
+        return str(number)
     raise UsageError(
-        f"{what} cannot be {value!r}", hint="it is largest, left, right or a number from 0"
+        f"{what} cannot be {_said(value)}", hint="it is largest, left, right or a number from 0"
     )
+
+
+def _said(value: Any) -> str:
+    """Return a value as an error shows it, in a line that can be read."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_SAID else f"{text[:_MOST_SAID]}..."
 
 
 def _preset_folders() -> list[Path]:
@@ -291,7 +310,7 @@ def _preset_folders() -> list[Path]:
 
 
 def _preset_path(preset: str | Path) -> Path:
-    path = Path(preset).expanduser()
+    path = expanded(preset)
     if path.suffix == ".toml" or len(path.parts) > 1:
         if not path.is_file():
             raise UsageError(f"there is no preset file {path}")

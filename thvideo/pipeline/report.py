@@ -10,6 +10,7 @@ from thvideo.errors import WorkspaceError
 from thvideo.pipeline.graph import Graph, Node
 from thvideo.pipeline.plan import Step
 from thvideo.pipeline.recipe import Recipe
+from thvideo.reading import json_of
 from thvideo.workspace.durable import is_disk_full, write_whole
 from thvideo.workspace.manifest import Manifest, plain
 from thvideo.workspace.store import Artifact
@@ -46,7 +47,7 @@ def comparison_path(output: Path) -> Path:
 def is_report(path: Path) -> bool:
     """Tell whether a file is a report that a new one may replace."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_of(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("schema") == SCHEMA

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from thvideo.errors import DeviceError, ThvideoError, WorkspaceError
+from thvideo.errors import ThvideoError, WorkspaceError, is_out_of_memory, no_memory
 from thvideo.pipeline import events
 from thvideo.pipeline.beside import Beside, parts_of
 from thvideo.pipeline.check import sound_notices
@@ -292,11 +292,8 @@ def _failures_explained(place: Path) -> Iterator[None]:
             ) from error
         raise
     except Exception as error:
-        # torch names its own error so; it is not imported here.
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            raise DeviceError(
-                "there is not enough memory", hint="run again with --batch-size 1"
-            ) from error
+        if is_out_of_memory(error):
+            raise no_memory() from error
         raise
 
 

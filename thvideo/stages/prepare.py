@@ -6,7 +6,6 @@ workspace. It yields a stage's events, and what is finished survives a kill all 
 
 import dataclasses
 import functools
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thvideo.errors import InputError, UsageError, WorkspaceError
+from thvideo.reading import json_of
 from thvideo.stages.base import Notice, Progress, StageEvent
 from thvideo.stages.crew import Died, in_processes
 from thvideo.stages.prepare_options import (
@@ -241,7 +241,7 @@ def _facts(job: PrepareJob) -> dict[str, Any]:
 def _is_finished(job: PrepareJob) -> bool:
     """Whether the tables were written after the last record, with these options."""
     with suppress(OSError, ValueError):
-        report = json.loads((job.dataset / REPORT).read_text(encoding="utf-8"))
+        report = json_of((job.dataset / REPORT).read_text(encoding="utf-8"))
         return all(report.get(name) == value for name, value in _facts(job).items())
     return False
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from thvideo.errors import InputError, UsageError, reason_of
 from thvideo.models.precision import Precision
+from thvideo.reading import json_of
 from thvideo.workspace.durable import write_whole
 
 # Eight source frames and some others to aim at.
@@ -129,12 +130,11 @@ def parse_fps(text: str) -> Fraction:
     Raises:
         UsageError: it is no number.
     """
-    try:
-        return Fraction(text.strip())
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(
-            f"--fps cannot be {text!r}", hint="give a number such as 25 or 24000/1001"
-        ) from None
+    # A Fraction would take 1e999999999 too, and count its digits for hours.
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([0-9]{1,9}))?", text.strip())
+    if found is None or Fraction(found[2] or 1) == 0:
+        raise UsageError(f"--fps cannot be {text!r}", hint="give a number such as 25 or 24000/1001")
+    return Fraction(found[1]) / Fraction(found[2] or 1)
 
 
 def begun_precision(path: Path) -> Precision | None:
@@ -144,7 +144,7 @@ def begun_precision(path: Path) -> Precision | None:
         path: the file of its options.
     """
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        said = json.loads(path.read_text(encoding="utf-8")).get("precision")
+        said = json_of(path.read_text(encoding="utf-8")).get("precision")
         return said if said in get_args(Precision) else None
     return None
 
@@ -166,7 +166,7 @@ def keep_options(path: Path, options: PrepareOptions, *, is_begun: bool) -> None
         write_whole(path, json.dumps(wanted, indent=1) + "\n")
         return
     try:
-        kept = dict(json.loads(path.read_text(encoding="utf-8")))
+        kept = dict(json_of(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} is damaged ({reason_of(error)}): with which options the clips were made is "

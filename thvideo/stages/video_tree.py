@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from thvideo.errors import InputError, reason_of
+from thvideo.reading import open_table
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"}
@@ -112,7 +113,7 @@ class Identities:
 def _read_identities(path: Path) -> dict[str, str]:
     delimiter = "," if path.suffix.lower() == ".csv" else "\t"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_table(path) as file:
             rows = csv.DictReader(file, delimiter=delimiter)
             missing = {"video", "identity"} - set(rows.fieldnames or ())
             if missing:

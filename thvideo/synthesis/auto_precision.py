@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from thvideo.errors import UsageError
 from thvideo.models.precision import AskedPrecision, Precision, arithmetic
+from thvideo.reading import json_of
 from thvideo.weights.sources import cache_folder
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _clock_of(device: "torch.device") -> Callable[[], float]:
 def _remembered(devices: str) -> Choice | None:
     path = _file_of(devices)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        memory = json.loads(path.read_text(encoding="utf-8"))
+        memory = json_of(path.read_text(encoding="utf-8"))
         speed, day = float(memory["bf16_speed"]), str(memory["measured"])[:10]
         if 0 <= speed < math.inf:
             gains = speed >= LEAST_GAIN

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from thvideo.errors import DeviceError
+from thvideo.errors import DeviceError, is_out_of_memory
 
 Result = TypeVar("Result")
 
@@ -21,15 +21,6 @@ _MOST_FRAMES = 128
 #: A batch grows on if that makes an item faster by this share, after so many batches of either
 #: size: the first one of a size is slow.
 _WORTH, _TRIED = 0.05, 2
-
-#: What errors say that are of no class of their own.
-_NO_MEMORY = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-    "status_alloc_failed",
-    "allocation_failed",
-)
 
 
 class BatchSize:
@@ -116,7 +107,7 @@ def in_batches(
         n_tried, began_s = part.stop - part.start, clock()
         try:
             result = work(part)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             if size == 1:
@@ -133,12 +124,3 @@ def in_batches(
         batch.took(n_tried, clock() - began_s)
         yield part, result
         start = part.stop
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that memory ran out, on whichever device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    # MPS, the CPU's allocator, cuBLAS and cuDNN raise plain RuntimeErrors and say so in words only.
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from thvideo.errors import DeviceError
+from thvideo.reading import whole_number
 
 
 def choose_devices(names: str) -> list[torch.device]:
@@ -51,7 +52,7 @@ def _choose(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind not in {"cpu", "cuda", "mps"} or (number and not number.isdigit()):
+    if kind not in {"cpu", "cuda", "mps"} or (number and whole_number(number) is None):
         raise DeviceError(
             f"unknown device '{name}'",
             hint="use --device auto, cpu, cuda, cuda:1, cuda:0,cuda:1 or mps",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from thvideo.errors import InputError, WorkspaceError, reason_of
+from thvideo.reading import json_of
 from thvideo.workspace.durable import fsync_file, fsync_folder
 
 WEIGHTS, TRAINING, STATE = "weights.safetensors", "training.safetensors", "state.json"
@@ -89,7 +90,7 @@ def read_checkpoint(folder: Path) -> tuple[Tensors, Tensors, dict[str, Any]] | N
     if place is None:
         return None
     with _damage_explained(place):
-        state: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = json_of((place / STATE).read_text(encoding="utf-8"))
         return load_file(place / WEIGHTS), load_file(place / TRAINING), state
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from thvideo.errors import InputError
+from thvideo.reading import json_of
 from thvideo.shapes import F32Array
 from thvideo.training.dataset import COLUMNS, POINT_UNIT_PX, TABLE, clip_path
 from thvideo.workspace.durable import fsync_file, fsync_folder, replacing
@@ -159,7 +160,7 @@ def record_path(root: Path, key: str) -> Path:
 def read_record(path: Path) -> Record | None:
     """Read a record; None where there is none, or it cannot be read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(path.read_text(encoding="utf-8"))
         values["clips"] = tuple(ClipEntry(**clip) for clip in values["clips"])
         values["rejects"] = tuple(Reject(**reject) for reject in values["rejects"])
         return Record(**values)

@@ -1,6 +1,5 @@
 """From a run of meta-training to one file that travels: halved, and with a card of its making."""
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thvideo.errors import InputError, UsageError, reason_of
+from thvideo.reading import json_of
 from thvideo.training.checkpoint import STATE, WEIGHTS, checkpoint_names, checkpoint_place
 from thvideo.training.meta_options import trained_at
 from thvideo.training.run_folder import METRICS, OPTIONS
@@ -145,12 +145,12 @@ def _lines(log: Path) -> Iterator[Card]:
         for line in file:
             # A killed run may leave half a line, and the next one writes on behind it.
             with suppress(ValueError):
-                yield json.loads(line)
+                yield json_of(line)
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json_of(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         hint = "export another checkpoint: --checkpoint last"
         raise InputError(f"{path} is missing or damaged ({reason_of(error)})", hint=hint) from error

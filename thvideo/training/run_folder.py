@@ -24,6 +24,7 @@ import numpy as np
 from thvideo.errors import InputError, UsageError, WorkspaceError, reason_of
 from thvideo.landmarks.draw import DRAW_STYLE
 from thvideo.models.presets import ModelOptions, options_from_card
+from thvideo.reading import expanded, json_of
 from thvideo.shapes import U8Array
 from thvideo.training.checkpoint import (
     Tensors,
@@ -108,7 +109,7 @@ class RunFolder:
                 hint="begin one: thvideo metatrain --data DATASET -o RUN",
             )
         try:
-            written = json.loads(path.read_text(encoding="utf-8"))
+            written = json_of(path.read_text(encoding="utf-8"))
             models, style = written["models"], written.get("draw_style", DRAW_STYLE)
             options = options_from_json(written["options"])
             check_fields(options)
@@ -130,7 +131,7 @@ class RunFolder:
     def says_precision(self) -> bool:
         """Tell whether the options say in which arithmetic the run began; old ones do not."""
         with suppress(OSError, ValueError, LookupError, TypeError):
-            written = json.loads((self.path / OPTIONS).read_text(encoding="utf-8"))
+            written = json_of((self.path / OPTIONS).read_text(encoding="utf-8"))
             return "precision" in written["options"]
         return False
 
@@ -207,7 +208,7 @@ def weights_to_begin_with(name_or_path: str) -> tuple[Tensors, ModelOptions]:
     Raises:
         InputError: There are none, or they are damaged or of another version.
     """
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if not path.is_dir():
         parts, card = load_weights(name_or_path, draw_style=DRAW_STYLE)
         tensors = [with_prefix(part, values) for part, values in parts.items()]

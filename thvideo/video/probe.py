@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thvideo.errors import InputError
+from thvideo.reading import json_of
 from thvideo.video.ffmpeg import READS_ONLY_THE_FILE, ffmpeg_path, meaningful_line
 
 # Above these sizes players take video without a tag for BT.709; mpv and VLC draw the same line.
@@ -92,7 +93,7 @@ class VideoInfo:
     @staticmethod
     def from_json(text: str) -> "VideoInfo":
         """Read what ``to_json`` wrote."""
-        values = json.loads(text)
+        values = json_of(text)
         for name in ("time_base", "rate"):
             values[name] = Fraction(values[name])
         values["size"] = tuple(values["size"])

@@ -7,11 +7,11 @@ that a file that travels alone can still be understood and checked.
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from thvideo.errors import InputError, reason_of
+from thvideo.reading import json_of
 
 Card = dict[str, Any]
 
@@ -56,7 +56,7 @@ def card(name: str) -> Card:
     path = _FOLDER / f"{name}.json"
     if not path.is_file():
         raise InputError(f"{path} is missing", hint=_INSTALL)
-    return _parsed(path.read_text(encoding="utf-8"), path)
+    return _beside(path)
 
 
 def read_card(path: Path) -> Card:
@@ -68,7 +68,7 @@ def read_card(path: Path) -> Card:
     inside = card_inside(path)
     beside = path.with_suffix(".json")
     if beside.is_file():
-        return _parsed(beside.read_text(encoding="utf-8"), beside)
+        return _beside(beside)
     return inside
 
 
@@ -78,7 +78,8 @@ def card_inside(path: Path) -> Card:
     Raises:
         InputError: the file is missing or damaged, or its card cannot be read.
     """
-    inside = header_of(path).get(_METADATA, {}).get("thvideo")
+    metadata = header_of(path).get(_METADATA)
+    inside = metadata.get("thvideo") if isinstance(metadata, dict) else None
     return {} if inside is None else _parsed(inside, path)
 
 
@@ -156,8 +157,8 @@ def is_weights(path: Path) -> bool:
 def is_card(path: Path) -> bool:
     """Tell whether a file is a card that lies beside weights."""
     try:
-        return "sha256" in _parsed(path.read_text(encoding="utf-8"), path)
-    except (OSError, ValueError, InputError):
+        return "sha256" in _beside(path)
+    except InputError:
         return False
 
 
@@ -175,6 +176,8 @@ def header_of(path: Path) -> Card:
     try:
         header, start = _read_header(path)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != _METADATA]
+        if not isinstance(header.get(_METADATA, {}), dict):
+            raise ValueError("its metadata is none")
         n_bytes, wanted = path.stat().st_size, max(ends, default=0) + start
         if n_bytes != wanted:
             raise ValueError(f"it has {n_bytes} bytes, not {wanted}")
@@ -192,15 +195,26 @@ def _read_header(path: Path) -> tuple[Card, int]:
         text = file.read(length) if length <= _MOST_HEADER_BYTES else b""
     if len(text) != length:
         raise ValueError("it ends in its header")
-    header = json.loads(text)
+    header = json_of(text)
     if not isinstance(header, dict):
         raise ValueError("its header is none")
     return header, 8 + length
 
 
-def _parsed(text: str, place: Path) -> Card:
+def _beside(path: Path) -> Card:
+    """Read a card that is a file of its own."""
     try:
-        read = json.loads(text)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the card {path} cannot be read ({reason_of(error)})", hint=_GET_AGAIN
+        ) from error
+    return _parsed(text, path)
+
+
+def _parsed(text: object, place: Path) -> Card:
+    try:
+        read = json_of(text) if isinstance(text, str) else None
     except ValueError as error:
         raise InputError(f"the card of {place} is damaged ({error})", hint=_GET_AGAIN) from error
     if not isinstance(read, dict):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from thvideo.errors import InputError, UsageError, WorkspaceError, reason_of
+from thvideo.reading import json_of
 from thvideo.weights.cards import sha256_of
 from thvideo.weights.sources import Source
 
@@ -114,7 +115,7 @@ def verify_fetched(source: Source, folder: Path) -> str:
     card = _card_path(path)
     if not fault and card.is_file():
         try:
-            came = str(json.loads(card.read_text(encoding="utf-8"))["sha256"])
+            came = str(json_of(card.read_text(encoding="utf-8"))["sha256"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{card} is damaged ({reason_of(error)})",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thvideo.errors import InputError
+from thvideo.reading import expanded
 from thvideo.weights.cards import (
     Card,
     card,
@@ -97,7 +98,7 @@ def check_generator(path: Path, preset: str | None = None) -> Card:
 
 
 def _file_of(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if str(name_or_path) in shipped_names():
         return shipped_weight(str(name_or_path))
     if path.is_file():

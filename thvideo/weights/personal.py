@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from thvideo.errors import InputError, reason_of
+from thvideo.reading import json_of
 from thvideo.weights.cards import Card
 
 #: Its usual name.
@@ -53,7 +54,7 @@ def load_personal(path: Path) -> PersonalWeights:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            card = json.loads((file.metadata() or {})[_CARD])
+            card = json_of((file.metadata() or {})[_CARD])
         adain = tensors.pop(_ADAIN)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thvideo.errors import UsageError
+from thvideo.reading import expanded
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def fetched_folder() -> Path:
 def cache_folder() -> Path:
     """What can be fetched or measured again: THVIDEO_CACHE, else where the platform caches."""
     if chosen := os.environ.get("THVIDEO_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "thvideo"
     if sys.platform == "win32":

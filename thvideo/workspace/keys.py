@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thvideo.errors import InputError
+from thvideo.reading import json_of
 from thvideo.workspace.durable import write_whole
 
 #: Read at once of a file that is hashed.
@@ -153,7 +154,7 @@ class DigestMemo:
 
 def _remembered(entry: Path, signature: FileSignature) -> str | None:
     try:
-        memory = json.loads(entry.read_text(encoding="utf-8"))
+        memory = json_of(entry.read_text(encoding="utf-8"))
         if tuple(memory["signature"]) == signature:
             return str(memory["sha256"])
     except (OSError, ValueError, KeyError, TypeError):

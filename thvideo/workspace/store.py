@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from thvideo.errors import WorkspaceError
+from thvideo.reading import expanded
 from thvideo.workspace.chunks import JOURNAL, Chunks, n_finished
 from thvideo.workspace.durable import (
     disk_errors_explained,
@@ -157,7 +158,7 @@ class Workspace:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().absolute()
+        self.root = expanded(root).absolute()
         self.digests = DigestMemo(self.root)
         self._notices: list[str] = []
         try:
