@@ -184,6 +184,47 @@ def test_frames_that_would_fold_are_held_back_smoothly(
     np.testing.assert_allclose(generator.settle(walking), walking)
 
 
+def opened(gap: float) -> F64Array:
+    """A face whose lower lip and chin have dropped."""
+    face = closed_face()
+    face[[55, 56, 57, 58, 59, 65, 66, 67], 1] += gap
+    face[[6, 7, 8, 9, 10], 1] += 0.7 * gap
+    return face
+
+
+def test_a_mouth_opens_as_far_as_it_has_to(generator: WarpGenerator) -> None:
+    wide = np.concatenate([posed(opened(gap), (0, 0, 0)) for gap in (0.2, 0.4, 0.6)])
+    assert generator.fold_shares(wide).max() == 0
+    np.testing.assert_allclose(generator.settle(wide), wide)
+
+
+def test_where_a_turn_is_held_back_the_mouth_is_not(generator: WarpGenerator) -> None:
+    def gap(points: F64Array) -> float:
+        return float(np.linalg.norm(points[66] - points[62]))
+
+    turned = posed(opened(0.4), *[(45, 0, 0)] * 3)
+    settled = generator.settle(turned)
+    held = angles_deg(fit_pose(settled[1:2], generator.face).rotation)[0, 0]
+    assert held < 35
+    assert gap(settled[1]) > 0.95 * gap(turned[1])
+
+
+def test_lips_and_the_skin_around_them_keep_their_order(source: F64Array) -> None:
+    # Every row has its own brightness: skin that folded would get darker downwards.
+    rows = np.linspace(20, 240, SIZE_PX).astype(np.uint8)
+    picture = np.repeat(np.repeat(rows[:, None], SIZE_PX, axis=1)[..., None], 3, axis=2)
+    generator = WarpGenerator(picture[None], source[None], CPU)
+    points = posed(opened(0.45), (0, 0, 0))
+    drawn = generator.generate(points)[0, ..., 0].astype(int)
+    x, (nose, top) = round(points[0, 62, 0]), points[0, [33, 62], 1].round().astype(int)
+    bottom, chin = points[0, [66, 8], 1].round().astype(int)
+    for skin in (drawn[nose:top, x], drawn[bottom + 1 : chin, x]):
+        assert np.diff(skin).min() >= -1
+    # The lower lip has gone with its landmark.
+    lip = round(points[0, 57, 1])
+    assert abs(drawn[lip, x] - picture[round(source[57, 1]), x, 0]) <= 6
+
+
 def test_a_fold_beside_the_face_holds_nothing_back(source: F64Array) -> None:
     aside = source + np.array([22.0, 0.0])
     generator = WarpGenerator(noise_picture()[None], aside[None], CPU)
@@ -216,7 +257,7 @@ def test_holding_back_changes_slowly_and_does_not_cross_a_cut(
 ) -> None:
     shift = np.array([3.0, 0.0])
     points = np.repeat((source + shift)[None], 60, axis=0)
-    points[30, 0:9, 0] += 80
+    points[30, 17:22, 0] += 90
     strength = (generator.settle(points, cuts=[31]) - source)[:, 27, 0] / 3.0
     assert strength[30] < 0.9
     assert np.abs(np.diff(strength[:31])).max() < 0.35

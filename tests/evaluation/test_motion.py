@@ -37,6 +37,9 @@ def test_a_mouth_that_does_the_same_follows_whatever_its_size() -> None:
     assert follows(driver, driver)["mouth"] == pytest.approx(1)
     weaker = _faces(opening=0.05, seed=1) * 1.5 + 20
     assert follows(weaker, driver)["mouth"] > 0.98
+    # A correlation does not see that only half of it is left.
+    assert follows(driver, driver)["mouth_gain"] == pytest.approx(1)
+    assert follows(weaker, driver)["mouth_gain"] == pytest.approx(0.5, abs=0.03)
     against = driver[::-1]
     assert follows(against, driver)["mouth"] < -0.9
 
@@ -44,6 +47,15 @@ def test_a_mouth_that_does_the_same_follows_whatever_its_size() -> None:
 def test_a_face_that_does_not_move_follows_nothing() -> None:
     still = np.repeat(_faces()[:1], N_FRAMES, axis=0)
     assert follows(still, _faces(opening=0.1))["mouth"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_head_that_goes_half_as_far_has_half_the_gain() -> None:
+    driver, drawn = _faces(side=0.4), _faces(side=0.2, seed=1)
+    found = follows(drawn, driver)
+    assert found["place"] > 0.98
+    assert found["place_gain"] == pytest.approx(0.5, abs=0.03)
+    assert "place_x" not in found
+    assert "place_x_gain" not in found
 
 
 def test_what_the_driver_does_not_do_is_not_judged() -> None:

@@ -28,21 +28,24 @@ def _report() -> dict[str, Any]:
     def mean(value: float, change: float | None = None) -> dict[str, Any]:
         told = {"mean": value, "low": value - 0.1, "high": value + 0.1}
         sure = {"change": change, "low": change, "high": change} if change is not None else None
-        return told | {"n_people": 2, "n_clips": 2, "change": sure}
+        worst = {"worst": value - 0.05, "worst_person": "b<e>rt"}
+        return told | worst | {"n_people": 2, "n_clips": 2, "change": sure}
 
     figure = {"meaning": "how <alike> it is", "scale": 1.0, "decimals": 3}
     return {
         "protocol": {"split": "val", "n_frames": 32, "run_frames": 16},
         "baseline": "warp",
         "figures": [
-            figure | {"name": "ssim", "title": "SSIM", "is_higher_better": True,
+            figure | {"name": "ssim", "title": "SSIM", "better": "more",
                       "change": "difference"},
-            figure | {"name": "l1", "title": "L1", "is_higher_better": False, "change": "share"},
+            figure | {"name": "l1", "title": "L1", "better": "less", "change": "share"},
+            figure | {"name": "gain", "title": "gain", "better": "one", "change": "difference"},
         ],
         "tables": {
             "self": [
-                {"row": "warp", "figures": {"ssim": mean(0.6), "l1": mean(0.2)}},
-                {"row": "<swift>", "figures": {"ssim": mean(0.7, 0.1), "l1": mean(0.3, 0.5)}},
+                {"row": "warp", "figures": {"ssim": mean(0.6), "l1": mean(0.2), "gain": mean(0.8)}},
+                {"row": "<swift>", "figures": {"ssim": mean(0.7, 0.1), "l1": mean(0.3, 0.5),
+                                                    "gain": mean(1.3, 0.5)}},
             ]
         },
         "clips": [{"person": "anna"}, {"person": "bert"}],
@@ -67,6 +70,9 @@ def test_the_page_needs_nothing_else_and_escapes_names() -> None:
     assert "<script" not in text
     assert 'class="good">+0.100' in text
     assert 'class="bad">+50 %' in text
+    # From 0.8 to 1.3 is farther from 1 than before.
+    assert 'class="bad">+0.500' in text
+    assert "worst 0.650 (b&lt;e&gt;rt)" in text
     assert "worst: p&lt;1&gt;, frame 7" in text
 
 

@@ -15,16 +15,24 @@ def _clips(*values: float, name: str = "ssim") -> list[Clip]:
 
 def test_a_person_counts_once_however_many_clips_there_are() -> None:
     clips = [*_clips(0.2, 0.8), Clip("p0", "p0/1", {"ssim": 0.4}), Clip("p9", "p9/0", {})]
-    found = mean_of(clips, "ssim")
+    found = mean_of(clips, FIGURES["ssim"])
     assert found is not None
     assert found.mean == pytest.approx((0.3 + 0.8) / 2)
     assert (found.n_people, found.n_clips) == (2, 3)
-    assert mean_of(clips, "csim") is None
+    assert mean_of(clips, FIGURES["csim"]) is None
+
+
+def test_the_worst_person_is_told_beside_the_mean() -> None:
+    for name, worst in (("ssim", 0.2), ("l1", 1.4), ("mouth_gain", 0.2)):
+        found = mean_of(_clips(0.9, 0.2, 1.4, name=name), FIGURES[name])
+        assert found is not None
+        assert found.worst == worst
+        assert found.worst_person == f"p{[0.9, 0.2, 1.4].index(worst)}"
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
     values = np.random.default_rng(0).normal(0.5, 0.1, 400)
-    found = mean_of(_clips(*values), "ssim")
+    found = mean_of(_clips(*values), FIGURES["ssim"])
     assert found is not None
     standard_error = values.std() / 20
     assert found.low == pytest.approx(values.mean() - 1.96 * standard_error, abs=0.002)

@@ -27,17 +27,18 @@ def show_report(report: Mapping[str, Any]) -> None:
 def _lines(
     figures: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[list[str]]:
+    from thvideo.evaluation.shown import ARROWS
+
     lines = []
     for figure in figures:
         cells = [_cell(figure, row["figures"].get(figure["name"])) for row in rows]
         if any(cells):
-            arrow = "↑" if figure["is_higher_better"] else "↓"
-            lines.append([f"{figure['title']} {arrow}", *cells])
+            lines.append([f"{figure['title']} {ARROWS[figure['better']]}", *cells])
     return lines
 
 
 def _cell(figure: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
-    from thvideo.evaluation.shown import change_text, value_text
+    from thvideo.evaluation.shown import change_text, value_text, worst_text
 
     if found is None:
         return ""
@@ -45,7 +46,9 @@ def _cell(figure: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
     if "low" in found:
         text += f" ±{value_text(figure, (found['high'] - found['low']) / 2)}"
     change = found.get("change")
-    return text if change is None else f"{text} ({change_text(figure, change['change'])})"
+    if change is not None:
+        text += f" ({change_text(figure, change['change'])})"
+    return ", ".join(filter(None, (text, worst_text(figure, found))))
 
 
 def _print_rich(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

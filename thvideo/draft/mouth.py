@@ -5,13 +5,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thvideo.draft.openings import OPENINGS, Frame, Lids, Opening, along, between, edge_curve
+from thvideo.draft.openings import Frame, Lids, along, between, edge_curve, fit_curve
 from thvideo.imaging.lookup import sample
 from thvideo.shapes import F32Array
 
 #: Lips are at least this thick, in half mouth widths, so that they never vanish.
 _LEAST_LIP = 0.03
 
+#: A raised lip leaves at least this share of the skin between it and the nose, a lowered one of
+#: that to the chin.
+_LEAST_SKIN = 0.25
+
+#: The lips' outer edges from the corner at x = -1 to the one at x = 1, and how they are fitted.
+_OUTER_UPPER, _OUTER_LOWER = (48, 49, 50, 51, 52, 53, 54), (48, 59, 58, 57, 56, 55, 54)
+_OUTER_TERMS = 4
 
 #: A picture's mouth is shut below the first gap of its inner lips and open above the second, in
 #: half mouth widths.
@@ -94,12 +101,31 @@ def cheek_places(landmarks: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Lips:
+    """The lips' outer edges over a patch, in the source and where they have to go.
+
+    All ``[B, H, W]`` in the mouth's coordinates.
+
+    Args:
+        top: The upper lip's.
+        bottom: The lower lip's.
+        new_top: Where the upper lip's goes.
+        new_bottom: Where the lower lip's goes.
+    """
+
+    top: Tensor
+    bottom: Tensor
+    new_top: Tensor
+    new_bottom: Tensor
+
+
+@dataclass(frozen=True)
 class Mouth:
     """A mouth beyond its inner lips.
 
     Args:
-        upper_lip: Thickness in the source ``[B, H, W]``.
-        lower_lip: The same.
+        lips: Their outer edges.
+        room: How far skin gives way: to the nose and to the chin, in the mouth's coordinates.
         teeth_edge: Where the upper teeth end ``[B, H, W]``.
         stretch: How much higher the head's warp has made mouth and lips ``[B, 1, 1]``; what lies
             behind them is not stretched.
@@ -108,8 +134,8 @@ class Mouth:
             its teeth, or that it shows none.
     """
 
-    upper_lip: Tensor
-    lower_lip: Tensor
+    lips: Lips
+    room: tuple[float, float]
     teeth_edge: Tensor
     stretch: Tensor
     colours: MouthColours
@@ -117,7 +143,12 @@ class Mouth:
 
 
 def mouth_at(
-    frame: Frame, source: Tensor, targets: Tensor, teeth: Tensor, lids: Lids, colours: MouthColours
+    frame: Frame,
+    source: Tensor,
+    targets: Tensor,
+    unposed: Tensor,
+    lids: Lids,
+    colours: MouthColours,
 ) -> Mouth:
     """Evaluate lips and teeth over a patch.
 
@@ -125,21 +156,62 @@ def mouth_at(
         frame: The mouth's coordinates.
         source: ``[70, 2]`` the source's landmarks.
         targets: ``[B, 70, 2]`` the adapted landmarks.
-        teeth: ``[B, 3, 2]`` points at the upper teeth's edge, with the head's motion taken away.
+        unposed: ``[B, 73, 2]`` the same and three points at the upper teeth's edge, with the head's
+            motion taken away.
         lids: The inner lips over the patch.
         colours: What shows between the lips.
     """
-    upper, lower = lip_thickness(frame, OPENINGS[2], source, lids.x)
-    now = torch.linalg.vector_norm(targets[:, 57] - targets[:, 51], dim=-1)
-    stretch = now / torch.linalg.vector_norm(source[57] - source[51]).clamp_min(1)
-    edge = along(edge_curve(frame, teeth), lids.x)
+    heights = (
+        torch.linalg.vector_norm(points[:, 57] - points[:, 51], dim=-1)
+        for points in (targets, unposed)
+    )
+    stretch = next(heights) / next(heights).clamp_min(1)
+    edge = along(edge_curve(frame, unposed[:, 70:]), lids.x)
     gap = float(torch.linalg.vector_norm(source[66] - source[62])) / frame.half_px
     guessed = 1 - min(1.0, max(0.0, (gap - _SHUT) / (_OPEN - _SHUT)))
-    return Mouth(upper, lower, edge, stretch[:, None, None].clamp_min(0.5), colours, guessed)
+    nose, chin = (float(frame.to_local(source[point])[1]) for point in (33, 8))
+    lips = _lips_at(frame, source, unposed, lids)
+    return Mouth(lips, (nose, chin), edge, stretch[:, None, None].clamp_min(0.5), colours, guessed)
 
 
-def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
+def _lips_at(frame: Frame, source: Tensor, unposed: Tensor, lids: Lids) -> Lips:
+    def edge(points: Tensor, around: tuple[int, ...]) -> Tensor:
+        return _outer_edge(frame, points[:, list(around)], lids.x)
+
+    top, bottom = edge(source[None], _OUTER_UPPER), edge(source[None], _OUTER_LOWER)
+    return Lips(
+        torch.minimum(top, lids.upper - 2 * _LEAST_LIP * _inwards(lids.x)),
+        torch.maximum(bottom, lids.lower + 2 * _LEAST_LIP * _inwards(lids.x)),
+        torch.minimum(edge(unposed, _OUTER_UPPER), lids.new_upper - _LEAST_LIP * _inwards(lids.x)),
+        torch.maximum(edge(unposed, _OUTER_LOWER), lids.new_lower + _LEAST_LIP * _inwards(lids.x)),
+    )
+
+
+def _inwards(x: Tensor) -> Tensor:
+    return (1 - x * x).clamp(0, 1)
+
+
+def _outer_edge(frame: Frame, points: Tensor, x: Tensor) -> Tensor:
+    """Fit a lip's outer edge to its points ``[B, K, 2]`` from corner to corner, and evaluate it.
+
+    Beyond the corners it goes on along the line that joins them.
+    """
+    across, down = frame.to_local(points)
+    middle = (across[:, :1] + across[:, -1:]) / 2
+    half = (across[:, -1:] - across[:, :1]).clamp_min(0.2) / 2
+    place = (across - middle) / half
+    level, tilt = (down[:, :1] + down[:, -1:]) / 2, (down[:, -1:] - down[:, :1]) / 2
+    beside = down - level - tilt * place
+    curve = fit_curve(place[:, 1:-1], beside[:, 1:-1], _OUTER_TERMS)
+    at = (x - middle[..., None]) / half[..., None]
+    return level[..., None] + tilt[..., None] * at.clamp(-1, 1) + along(curve, at)
+
+
+def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> tuple[Tensor, Tensor]:
     """Draw a mouth's patch: lips that part, the upper teeth if the picture shows them, shadow.
+
+    In every column skin, lip and what is between the lips follow each other as they do in the
+    source, each as high as it has to be: nothing can fold.
 
     Args:
         image: ``[1, S, S, 4]`` the source crop in 0..255.
@@ -148,23 +220,59 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tenso
         mouth: What else there is to know.
 
     Returns:
-        ``[B, 3, H, W]``.
+        ``[B, 3, H, W]``, and how far the mouth is from rest, 0..1 ``[B, 1, H, W]``.
     """
-    x, y = lids.x, lids.y
-    top, bottom = lids.upper - mouth.upper_lip, lids.lower + mouth.lower_lip
-    new_upper = torch.maximum(lids.new_upper, top + _LEAST_LIP)
-    new_lower = torch.minimum(lids.new_lower, bottom - _LEAST_LIP)
-    new_lower = torch.maximum(new_lower, new_upper)
-    up = top + (y - top) * (lids.upper - top) / (new_upper - top)
-    low = bottom - (bottom - y) * (bottom - lids.lower) / (bottom - new_lower).clamp_min(1e-3)
-    outside = (y < top) | (y > bottom) | (x.abs() >= 1)
-    upper_y = torch.where(outside, y, torch.minimum(up, lids.upper))
-    lower_y = torch.where(outside, y, torch.maximum(low, lids.lower))
+    x, y, lips = lids.x, lids.y, mouth.lips
+    new_upper, new_lower = lids.new_upper, torch.maximum(lids.new_lower, lids.new_upper)
+    nose, chin = mouth.room
+    upper_y = _lip_column(y, (lips.new_top, new_upper), (lips.top, lids.upper), nose)
+    lower_y = -_lip_column(-y, (-lips.new_bottom, -new_lower), (-lips.bottom, -lids.lower), -chin)
     upper_lip = sample(image, *frame.to_pixels(x, upper_y))
     lower_lip = sample(image, *frame.to_pixels(x, lower_y))
     is_lower = ((y - (new_upper + new_lower) / 2) * frame.half_px + 0.5).clamp(0, 1)[:, None]
-    lips = upper_lip + is_lower * (lower_lip - upper_lip)
+    face = upper_lip + is_lower * (lower_lip - upper_lip)
+    inside = _inside(image, frame, lids, mouth)
+    cover = between(y, new_upper, new_lower, frame.half_px) * (x.abs() < 1)
+    moved = (lips.top - lips.new_top).abs() + (lips.bottom - lips.new_bottom).abs()
+    moved = moved + ((lids.upper - new_upper).abs() + (lids.lower - new_lower).abs()) * (
+        x.abs() < 1
+    )
+    near = (y > nose) & (y < chin)
+    change = (2 * frame.half_px * moved).clamp(0, 1) * near
+    return face + cover[:, None] * (inside - face), change[:, None]
 
+
+def _lip_column(
+    y: Tensor, new: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor], end: float
+) -> Tensor:
+    """Return where in the source an upper lip and the skin above it come from, ``[B, H, W]``.
+
+    Args:
+        y: Places in the mouth's coordinates.
+        new: The lip's outer and inner edge there.
+        old: The same in the source.
+        end: Where skin is at rest: the nose.
+    """
+    (new_outer, new_inner), (outer, inner) = new, old
+    # However high a lip is raised, some skin is left.
+    room = (outer - end).clamp_min(_LEAST_LIP)
+    new_outer = torch.maximum(new_outer, end + _LEAST_SKIN * room)
+    new_inner = torch.maximum(new_inner, new_outer + 1e-3)
+    share = (y - new_outer) / (new_inner - new_outer)
+    lip = outer + share.clamp(0, 1) * (inner - outer)
+    new_room = new_outer - end
+    up = ((new_outer - y) / new_room.clamp_min(1e-3)).clamp(0, 1)
+    # A shift that fades smoothly, as far as it leaves all skin in its order.
+    shift = outer - new_outer
+    steep = (1.5 * shift.abs() / new_room.clamp_min(1e-3)).clamp(0.75, 1)
+    smooth = torch.lerp(1 - up * up * (3 - 2 * up), 1 - up, (steep - 0.75) * 4)
+    return torch.where(y < new_outer, y + shift * smooth, lip)
+
+
+def _inside(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tensor:
+    """Draw what shows between parted lips, ``[B, 3, H, W]``."""
+    x, y, new_upper = lids.x, lids.y, lids.new_upper
+    new_lower = torch.maximum(lids.new_lower, new_upper)
     # What the picture shows between the lips hangs from the upper jaw, as teeth do.
     inner_y = lids.upper + (y - new_upper) * mouth.stretch
     wider = (new_lower - new_upper) - (lids.lower - lids.upper)
@@ -181,9 +289,7 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> Tenso
     shade = torch.lerp(top_colour, bottom_colour, depth[:, None] ** 1.5)
     cover, light = _teeth(x, y, new_upper, mouth, frame.half_px)
     shade = shade + mouth.guessed * cover[:, None] * (tooth * light[:, None] - shade)
-    inside = shade + shown[:, None] * (teeth - shade)
-    cover = between(y, new_upper, new_lower, frame.half_px) * (x.abs() < 1)
-    return lips + cover[:, None] * (inside - lips)
+    return shade + shown[:, None] * (teeth - shade)
 
 
 def _teeth(
@@ -202,23 +308,3 @@ def _teeth(
     lines = 1 - 0.10 * torch.exp(-((nearest / 0.025) ** 2))
     fade = ((1 - x.abs()) / 0.25).clamp(0, 1)
     return cover * fade, under_lip * inwards * lines
-
-
-def lip_thickness(
-    frame: Frame, opening: Opening, source: Tensor, x: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the thickness of the source's lips at x ``[B, H, W]``, upper and lower."""
-
-    def thickness(outer: tuple[int, ...], inner: tuple[int, ...]) -> Tensor:
-        at, outside = frame.to_local(source[list(outer)])
-        inside = along(edge_curve(frame, source[None, list(inner)]), at[None, None])[0, 0]
-        thick = (outside - inside).abs().clamp_min(2 * _LEAST_LIP)
-        # The three measures, middle and both sides, joined by a parabola; it stays positive.
-        middle = thick[1]
-        side = (thick[0] + thick[2]) / 2
-        reach = ((at[2] - at[0]) / 2).abs().clamp_min(0.2)
-        return (middle + (side - middle) * (x / reach) ** 2).clamp_min(2 * _LEAST_LIP)
-
-    return thickness(opening.outer_upper, opening.upper), thickness(
-        opening.outer_lower, opening.lower
-    )

@@ -27,8 +27,7 @@ class Opening:
         upper: Landmarks along the upper lid or inner lip, left to right.
         lower: The same below.
         iris: The iris, or None.
-        outer_upper: Landmarks along the outer edge of the upper lip.
-        outer_lower: The same below.
+        around: Landmarks as far as which its layers reach, beside these.
     """
 
     kind: Literal["eye", "mouth"]
@@ -36,14 +35,13 @@ class Opening:
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     iris: int | None = None
-    outer_upper: tuple[int, ...] = ()
-    outer_lower: tuple[int, ...] = ()
+    around: tuple[int, ...] = ()
 
 
 OPENINGS = (
     Opening("eye", (36, 39), (37, 38), (41, 40), iris=68),
     Opening("eye", (42, 45), (43, 44), (47, 46), iris=69),
-    Opening("mouth", (60, 64), (61, 62, 63), (67, 66, 65), None, (50, 51, 52), (58, 57, 56)),
+    Opening("mouth", (60, 64), (61, 62, 63), (67, 66, 65), None, (33, 48, 54, 8)),
 )
 
 
@@ -90,13 +88,21 @@ def _basis(x: Tensor, n_terms: int) -> Tensor:
     return torch.stack([inside * x**power for power in range(n_terms)], dim=-1)
 
 
+#: How dear an edge's first coefficient is, in squared half widths; each further one four times.
+_RIDGE = 5e-4
+
+
 def edge_curve(frame: Frame, points: Tensor) -> Tensor:
     """Fit a lid's coefficients ``[B, K]`` to its points ``[B, K, 2]``."""
-    x, y = frame.to_local(points)
+    return fit_curve(*frame.to_local(points), points.shape[1])
+
+
+def fit_curve(x: Tensor, y: Tensor, n_terms: int) -> Tensor:
+    """Fit coefficients ``[B, n_terms]`` to places ``[B, K]`` between the corners."""
     # Near the corners every curve is 0 and says nothing about the rest.
-    basis = _basis(x.clamp(-0.85, 0.85), points.shape[1])
-    # A trace of ridge keeps points that coincide on a turned head from swinging the curve.
-    ridge = 1e-4 * torch.eye(points.shape[1], dtype=x.dtype, device=x.device)
+    basis = _basis(x.clamp(-0.85, 0.85), n_terms)
+    # Points that crowd on a turned head say little about how a curve goes on: it stays plain.
+    ridge = torch.diag(_RIDGE * 4.0 ** torch.arange(n_terms, dtype=x.dtype, device=x.device))
     fitted: Tensor = torch.linalg.solve(basis.mT @ basis + ridge, basis.mT @ y[..., None])
     return fitted[..., 0]
 

@@ -4,7 +4,7 @@ It is a generator in its own right, the instant one, and the draft that the swif
 starts from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -131,21 +131,27 @@ class WarpGenerator:
         points = amid_eyes(points)
         if len(points) == 0:
             return points
-        strength = self._strengths(points)
+        at_rest = np.zeros(len(points))
+        # Mouths open as far as they can on a head at rest; then heads turn as far as they can.
+        mouth = self._strengths(points, lambda part, strength: (at_rest[part], strength))
+        turn = self._strengths(points, lambda part, strength: (strength, mouth[part]))
         edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
         for _ in range(_SETTLE_ROUNDS):
-            smooth = np.concatenate([_settled(strength[a:b]) for a, b in pairwise(edges)])
-            held = np.flatnonzero(smooth < 1)
+            smooth = [
+                np.concatenate([_settled(strength[a:b]) for a, b in pairwise(edges)])
+                for strength in (turn, mouth)
+            ]
+            held = np.flatnonzero(np.minimum(*smooth) < 1)
             # A little less motion folds less, nearly always: what still does is held back more.
-            tried = self._held(points[held], smooth[held])
+            tried = self._held(points[held], smooth[0][held], smooth[1][held])
             folded = held[self._fold_shares_of(tried) > FOLDED_SHARE]
             if len(folded) == 0:
                 break
-            strength[folded] = 0.75 * smooth[folded]
-        strength = smooth
-        held = np.flatnonzero(strength < 1)
+            turn[folded] = 0.75 * smooth[0][folded]
+            stuck = folded[smooth[0][folded] < _STRENGTHS[-2]]
+            mouth[stuck] = 0.75 * smooth[1][stuck]
         settled = points.copy()
-        settled[held] = self._held(points[held], strength[held])
+        settled[held] = self._held(points[held], smooth[0][held], smooth[1][held])
         return settled
 
     def choose(self, points: F64Array, cuts: Sequence[int] = ()) -> I64Array:
@@ -203,18 +209,18 @@ class WarpGenerator:
             coarse = _calm_rim(spline_flow(spline, self.size_px, _FOLD_STEPS))
         return face_fold_shares(coarse, points, self.size_px)
 
-    def _held(self, points: F64Array, strength: F64Array) -> F64Array:
-        """Weaken frames ``[T, 70, 2]`` by strengths ``[T]``.
+    def _held(self, points: F64Array, strength: F64Array, mouth: F64Array) -> F64Array:
+        """Weaken frames ``[T, 70, 2]`` by strengths ``[T]`` of the head and of mouth and jaw.
 
-        The mouth first, then turns out of the picture's plane, last where the head is, how large
-        and how leaning: wide mouths fold far more often than turned heads, and what moves within
-        the plane hardly ever does. Lids and irises never: they are not part of the spline, and a
-        blink that stays half open is seen at once.
+        Of the head turns out of the picture's plane come first, last where it is, how large and how
+        leaning: what moves within the plane hardly ever folds. Lids and irises never: they are not
+        part of the spline, and a blink that stays half open is seen at once.
         """
         if len(points) == 0:
             return points
         pose = fit_pose(points, self.face)
         weaker = np.repeat(strength[:, None, None], schema.N_POINTS, axis=1)
+        weaker[:, schema.JAW] = weaker[:, schema.MOUTH] = mouth[:, None, None]
         weaker[:, 36:48] = weaker[:, schema.IRISES] = 1.0
         turn, within = 1 - (1 - strength) ** 2, 1 - (1 - strength) ** 8
         rigid = project(self.face, pose_between(self._pose, pose, turn, within))
@@ -230,15 +236,24 @@ class WarpGenerator:
         ]
         return np.concatenate(shares) if shares else np.zeros(0)
 
-    def _strengths(self, points: F64Array) -> F64Array:
+    def _strengths(
+        self, points: F64Array, weakened: Callable[[I64Array, F64Array], tuple[F64Array, F64Array]]
+    ) -> F64Array:
+        """Return the greatest strength ``[T]`` with which each frame does not fold.
+
+        Args:
+            points: ``[T, 70, 2]``.
+            weakened: Tells the strengths of head and mouth in some frames where the strength that
+                is looked for is given.
+        """
         strength = np.ones(len(points))
-        folded = np.flatnonzero(self._fold_shares_of(points) > FOLDED_SHARE)
-        for weaker in _STRENGTHS:
+        folded = np.arange(len(points))
+        for weaker in (1.0, *_STRENGTHS):
+            strength[folded] = weaker
+            held = self._held(points[folded], *weakened(folded, strength[folded]))
+            folded = folded[self._fold_shares_of(held) > FOLDED_SHARE]
             if len(folded) == 0:
                 break
-            strength[folded] = weaker
-            held = self._held(points[folded], np.full(len(folded), weaker))
-            folded = folded[self._fold_shares_of(held) > FOLDED_SHARE]
         return strength
 
     def _spline(self, points: F64Array, pose: Pose) -> Spline:
@@ -258,9 +273,8 @@ class WarpGenerator:
         places: Tensor,
     ) -> None:
         """Draw one opening into the frames ``B`` times ``[S, S, 4]``, in place."""
-        around = [*opening.corners, *opening.upper, *opening.lower, *opening.outer_upper]
-        spots = targets[:, [*around, *opening.outer_lower]]
-        reach = (REACH if opening.kind == "eye" else 0.4) * frame.half_px
+        spots = targets[:, [*opening.corners, *opening.upper, *opening.lower, *opening.around]]
+        reach = (REACH if opening.kind == "eye" else 0.2) * frame.half_px
         low = (spots.amin(dim=1) - reach).floor().clamp(0, self.size_px - 1).int()
         high = (spots.amax(dim=1) + reach).ceil().clamp(1, self.size_px).int()
         # Patches of one size, each where its own frame has the opening.
@@ -277,9 +291,8 @@ class WarpGenerator:
             patch = draw_eye(self._image, frame, lids_of, lids, shift)
             change = change_of(lids, frame, shift)
         else:
-            mouth = mouth_at(frame, self._points, targets, unposed[:, 70:], lids, self._colours)
-            patch = draw_mouth(self._image, frame, lids, mouth)
-            change = change_of(lids, frame)
+            mouth = mouth_at(frame, self._points, targets, unposed, lids, self._colours)
+            patch, change = draw_mouth(self._image, frame, lids, mouth)
         layers = torch.cat([patch, change], dim=1).permute(0, 2, 3, 1).numpy()
         for pixels, box, layer in zip(frames, boxes, layers, strict=True):
             seen = pixels[*box, :3]

@@ -16,16 +16,25 @@ from thvideo.shapes import F32Array, F64Array, U8Array, check_shape
 
 #: A driver that moves by less than this (standard deviation over the evaluated frames) is not
 #: seen to move: what is left is the tracker's noise, as videos of still faces show it. In outer
-#: eye distances, shares of an open eye, degrees, degrees and eye widths.
+#: eye distances, shares of an open eye, degrees, eye widths and outer eye distances.
 LEAST_MOTION: Mapping[str, float] = {
     "mouth": 0.02,
     "blink": 0.1,
     "yaw": 1.0,
     "pitch": 1.0,
+    "roll": 1.0,
     "gaze_x": 0.015,
     "gaze_y": 0.015,
+    "place_x": 0.03,
+    "place_y": 0.03,
 }
+
+#: What a face does along both axes of the picture is one figure, the mean of two.
+_AXES = ("gaze", "place")
 _FEW_FRAMES = 4
+
+#: What the names of gains end with.
+GAIN = "_gain"
 
 
 def track_near(tracker: Tracker, frames: U8Array, points: F32Array) -> F32Array:
@@ -68,20 +77,25 @@ def motions(points: F32Array) -> dict[str, F64Array]:
         points: ``[T, 70, 2]`` found; unknown irises are put amid their eyes.
 
     Returns:
-        Series ``[T]``: ``mouth`` (gap of the inner lips), ``blink`` (opening of the eyes), ``yaw``
-        and ``pitch`` (degrees), ``gaze_x`` and ``gaze_y``.
+        Series ``[T]``: ``mouth`` (gap of the inner lips), ``blink`` (opening of the eyes), ``yaw``,
+        ``pitch`` and ``roll`` (degrees), ``gaze_x`` and ``gaze_y``, ``place_x`` and ``place_y``
+        (where the head is).
     """
     faces = amid_eyes(points)
     face, pose = person_shape(faces)
     expression, angles = measure(faces, face, pose), angles_deg(pose.rotation)
     gaze = expression.gaze.mean(axis=1)
+    place = pose.translation / pose.scale.mean()
     return {
         "mouth": expression.gap.mean(axis=1),
         "blink": expression.opening.mean(axis=1),
         "yaw": angles[:, 0],
         "pitch": angles[:, 1],
+        "roll": angles[:, 2],
         "gaze_x": gaze[:, 0],
         "gaze_y": gaze[:, 1],
+        "place_x": place[:, 0],
+        "place_y": place[:, 1],
     }
 
 
@@ -104,16 +118,26 @@ def correlation(a: F32Array, b: F32Array) -> float:
     return float(x @ y) / length if length > 0 else float("nan")
 
 
+def gain(drawn: F64Array, driver: F64Array) -> float:
+    """Return how far a drawn series ``[T]`` goes where the driver's goes by one (least squares)."""
+    moved = driver - driver.mean()
+    return float((drawn - drawn.mean()) @ moved / (moved @ moved))
+
+
 def follows(found: F32Array, driver: F32Array) -> dict[str, float]:
-    """Correlate what a drawn face does with what the driver's does.
+    """Compare what a drawn face does with what the driver's does.
+
+    A correlation says whether it moves with the driver, and is the same when all of a motion is
+    halved; the gain says how far it goes.
 
     Args:
         found: ``[T, 70, 2]`` tracked in drawn frames.
         driver: ``[T, 70, 2]`` tracked in the driver's.
 
     Returns:
-        ``mouth``, ``blink``, ``yaw``, ``pitch`` and ``gaze`` (the mean of both axes), each only
-        where the driver moves at all; 0 where the drawn face does not move with it.
+        Correlations ``mouth``, ``blink``, ``yaw``, ``pitch``, ``roll``, ``gaze`` and ``place``
+        (means of both axes), each only where the driver moves at all; 0 where the drawn face does
+        not move with it. The gains of the same, ``mouth_gain`` and so on.
     """
     known = np.isfinite(found[:, :N_IBUG_POINTS]).all(axis=(1, 2))
     known &= np.isfinite(driver[:, :N_IBUG_POINTS]).all(axis=(1, 2))
@@ -126,8 +150,13 @@ def follows(found: F32Array, driver: F32Array) -> dict[str, float]:
             value = correlation(own[name].astype(np.float32), wanted[name].astype(np.float32))
             # A series that does not change at all follows nothing.
             values[name] = value if np.isfinite(value) else 0.0
-    gaze = [values.pop(name) for name in ("gaze_x", "gaze_y") if name in values]
-    return values | ({"gaze": float(np.mean(gaze))} if gaze else {})
+            values[name + GAIN] = gain(own[name], wanted[name])
+    for name in (of + kind for of in _AXES for kind in ("", GAIN)):
+        first, _, last = name.partition("_")
+        axes = [f"{first}_{axis}{'_' + last if last else ''}" for axis in "xy"]
+        if both := [values.pop(axis) for axis in axes if axis in values]:
+            values[name] = float(np.mean(both))
+    return values
 
 
 def landmark_errors(found: F32Array, wanted: F32Array) -> F32Array:

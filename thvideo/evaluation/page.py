@@ -7,7 +7,7 @@ from typing import Any
 from thvideo.evaluation.plots import dots
 from thvideo.evaluation.report import SELF
 from thvideo.evaluation.sheet import Case
-from thvideo.evaluation.shown import change_text, value_text
+from thvideo.evaluation.shown import ARROWS, change_text, is_improved, value_text, worst_text
 
 _STYLE = """
 :root { color-scheme: light dark; --faint: #8887; --good: #2a9d5c; --bad: #c8553d; }
@@ -29,6 +29,8 @@ _TITLES = {
     SELF: "Self-reenactment: held-out frames of the same clip",
     "cross": "Cross-reenactment: another person's motion",
 }
+
+_BETTER = {"more": "more is better", "less": "less is better", "one": "1 is best"}
 
 
 def page(report: Mapping[str, Any], cases: Sequence[Case]) -> str:
@@ -73,7 +75,7 @@ def _table(figures: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any
         found = [row["figures"].get(figure["name"]) for row in rows]
         cells = [_cell(figure, one) for one in found]
         if any(cells):
-            arrow = "↑" if figure["is_higher_better"] else "↓"
+            arrow = ARROWS[figure["better"]]
             n_clips = max((one.get("n_clips", 0) for one in found if one), default=0)
             told = f" <small>{n_clips} clips</small>" if n_clips else ""
             name = f"<td>{escape(figure['title'])} {arrow}{told}</td>"
@@ -90,10 +92,12 @@ def _cell(figure: Mapping[str, Any], found: Mapping[str, Any] | None) -> str:
     if "low" in found:
         low, high = (value_text(figure, found[edge]) for edge in ("low", "high"))
         text += f"<br><small>{low} to {high}</small>"
+    if worst := worst_text(figure, found):
+        text += f"<br><small>{worst} ({escape(found['worst_person'])})</small>"
     change = found.get("change")
     if change is not None:
         is_sure = change["low"] > 0 or change["high"] < 0
-        is_good = (change["change"] > 0) == figure["is_higher_better"]
+        is_good = is_improved(figure, found["mean"], change["change"])
         mark = ("good" if is_good else "bad") if is_sure else ""
         text += f'<br><small class="{mark}">{change_text(figure, change["change"])}</small>'
     return text
@@ -111,8 +115,7 @@ def _plots(figures: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any
             (row["row"], *(scale * value[edge] for edge in ("mean", "low", "high")))
             for row, value in zip(known, values, strict=True)
         ]
-        better = "more is better" if figure["is_higher_better"] else "less is better"
-        caption = f"{escape(figure['title'])} ({better})"
+        caption = f"{escape(figure['title'])} ({_BETTER[figure['better']]})"
         plot = dots(points, figure["decimals"])
         drawn.append(f"<figure><figcaption>{caption}</figcaption>{plot}</figure>")
     return f'<div class="plots">{"".join(drawn)}</div>'

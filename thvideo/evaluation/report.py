@@ -119,7 +119,7 @@ def _row(
     own, against = _clips(judged, row.name), _clips(judged, _baseline_row(row, rows, baseline))
     found: dict[str, Any] = {}
     for figure in figures:
-        mean = mean_of(own, figure.name)
+        mean = mean_of(own, figure)
         if mean is not None:
             change = change_of(own, against, figure) if is_compared else None
             found[figure.name] = asdict(mean) | {

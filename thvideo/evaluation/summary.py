@@ -37,6 +37,8 @@ class Mean:
         high: Where they end.
         n_people: Of how many people it is known.
         n_clips: In how many clips.
+        worst: The worst person's: a mean hides them.
+        worst_person: Who that is.
     """
 
     mean: float
@@ -44,6 +46,8 @@ class Mean:
     high: float
     n_people: int
     n_clips: int
+    worst: float
+    worst_person: str
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,23 @@ class Change:
     high: float
 
 
-def mean_of(clips: Sequence[Clip], figure: str) -> Mean | None:
+def mean_of(clips: Sequence[Clip], figure: Figure) -> Mean | None:
     """Return the mean of a figure over people; None where nobody has it."""
-    by_person = _by_person(clips, figure)
+    by_person = _by_person(clips, figure.name)
     if not by_person:
         return None
     values = np.array(list(by_person.values()))
     means = values[_resampled(len(values))].mean(axis=1)
     low, high = (float(edge) for edge in np.percentile(means, _INTERVAL))
-    n_clips = sum(figure in clip.figures for clip in clips)
-    return Mean(float(values.mean()), low, high, len(values), n_clips)
+    n_clips = sum(figure.name in clip.figures for clip in clips)
+    worst = max(by_person, key=lambda person: _badness(by_person[person], figure))
+    return Mean(float(values.mean()), low, high, len(values), n_clips, by_person[worst], worst)
+
+
+def _badness(value: float, figure: Figure) -> float:
+    if figure.better == "one":
+        return abs(value - 1)
+    return value if figure.better == "less" else -value
 
 
 def change_of(clips: Sequence[Clip], baseline: Sequence[Clip], figure: Figure) -> Change | None:

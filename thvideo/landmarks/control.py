@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.expression import single_shape
+from thvideo.landmarks.expression import single_shape, unposed
 from thvideo.landmarks.pose import Pose, project
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.shapes import F32Array, F64Array, check_shape
@@ -103,9 +103,32 @@ def control_points(points: F64Array, face: F64Array, pose: Pose, size_px: int) -
         ``[T, N, 2]`` in pixels: landmarks, head, border; N depends on nothing.
     """
     check_shape(points, "T 70 2", T=len(pose))
+    points = with_lips_at_rest(points, face, pose)
     head = project(head_points(face), pose)
     border = np.broadcast_to(border_points(size_px), (len(points), *border_points(size_px).shape))
     return np.concatenate([points[:, SPLINE_POINTS], head, border], axis=1)
+
+
+def with_lips_at_rest(points: F64Array, face: F64Array, pose: Pose) -> F64Array:
+    """Take from outer lips what opens them: they lie about the line of their corners as at rest.
+
+    What corners do, and what lips do along their line, stays. A spline that also parted lips would
+    fold between them.
+
+    Args:
+        points: ``[T, 70, 2]`` in pixels.
+        face: The source's face ``[70, 3]`` in its own frame.
+        pose: Its pose in these landmarks.
+    """
+    lips = slice(48, 60)
+    dropped = (unposed(points, face, pose)[:, lips] - face[lips, :2])[..., 1]  # [T, 12]
+    x = face[lips, 0]
+    share = np.clip((x - x[0]) / (x[6] - x[0]), 0, 1)
+    opened = dropped - ((1 - share) * dropped[:, :1] + share * dropped[:, 6:7])
+    down = pose.scale[:, None] * pose.rotation[:, :2, 1]
+    resting = points.copy()
+    resting[:, lips] -= opened[..., None] * down[:, None]
+    return resting
 
 
 def head_inside(source_head: F64Array, size_px: int) -> F64Array:
