@@ -23,7 +23,7 @@ class Finetune:
     """
 
     name: ClassVar[str] = "finetune"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     generator: GeneratorName = "swift"
     steps: int = 0
     seed: int = 0
