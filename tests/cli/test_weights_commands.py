@@ -112,6 +112,16 @@ def test_fetch_explains_what_fails(server: Server, capsys: pytest.CaptureFixture
     assert "made" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["abc", SHA256[:63], "0" * 64])
+def test_a_digest_that_is_none_or_another_is_refused(
+    given: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["weights", "fetch", "made", "--sha256", given]) == ExitCode.USAGE
+    assert "sha" in capsys.readouterr().err.lower()
+    assert server.ranges == []
+    assert main(["weights", "fetch", "made", "--sha256", SHA256.upper()]) == 0
+
+
 def test_export_writes_what_can_be_loaded_and_asks_for_the_licence(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

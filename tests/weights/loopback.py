@@ -4,7 +4,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +22,9 @@ class Server:
     knows_ranges: bool = True
     stop_after: int | None = None
     location: str = ""
+    length: str | None = None
+    is_endless: bool = False
+    n_sent: int = 0
     ranges: list[str | None] = field(default_factory=list)
 
     @property
@@ -38,7 +41,7 @@ def serving() -> Iterator[Server]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
             state.ranges.append(wanted)
-            if state.location:
+            if state.location and self.path == "/weights.pth":
                 self.send_response(302)
                 self.send_header("Location", state.location)
                 self.end_headers()
@@ -58,9 +61,15 @@ def serving() -> Iterator[Server]:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
             else:
                 self.send_response(200)
-            self.send_header("Content-Length", str(len(state.content) - start))
+            if not state.is_endless:
+                length = len(state.content) - start if state.length is None else state.length
+                self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(state.content[start : state.stop_after])
+            with suppress(OSError):
+                while state.is_endless:
+                    self.wfile.write(bytes(1 << 20))
+                    state.n_sent += 1 << 20
 
         def log_message(self, *_: object) -> None:
             pass

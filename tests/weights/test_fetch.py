@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -68,7 +69,7 @@ def test_without_a_published_digest_a_page_or_nothing_is_no_file(
 ) -> None:
     server.content = content
     with pytest.raises(InputError):
-        list(fetch(made(server, sha256=""), tmp_path))
+        list(fetch(made(server, sha256=""), tmp_path, is_trusted=True))
     assert names(tmp_path) == set()
 
 
@@ -103,7 +104,7 @@ def test_what_was_left_of_another_file_is_given_up(
 
 def test_nothing_is_resumed_that_no_digest_could_check(server: Server, tmp_path: Path) -> None:
     (tmp_path / ".w.pth.partial").write_bytes(b"of another file")
-    *_, last = fetch(made(server, sha256=""), tmp_path)
+    *_, last = fetch(made(server, sha256=""), tmp_path, is_trusted=True)
     assert isinstance(last, Fetched) and last.path.read_bytes() == CONTENT
     assert server.ranges == [None]
 
@@ -124,7 +125,7 @@ def test_no_network_names_the_address_and_where_to_put_the_file(tmp_path: Path) 
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/w.pth"
         offline = Source("made", "a test", "w.pth", (url,), "none")
         with pytest.raises(InputError, match="no connection") as error:
-            list(fetch(offline, tmp_path))
+            list(fetch(offline, tmp_path, is_trusted=True))
     assert url in error.value.hint and str(tmp_path / "w.pth") in error.value.hint
 
 
@@ -135,14 +136,68 @@ def test_the_next_address_is_tried_where_one_fails(server: Server, tmp_path: Pat
     assert isinstance(last, Fetched) and last.path.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/w.pth"])
-def test_only_http_is_spoken(server: Server, tmp_path: Path, url: str) -> None:
-    with pytest.raises(UsageError, match="http"):
+UNSAFE = ["file:///etc/hostname", "ftp://127.0.0.1/w.pth", "http://example.invalid/w.pth", "//[x"]
+
+
+@pytest.mark.parametrize("url", UNSAFE)
+def test_only_https_is_spoken(server: Server, tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match="https only"):
         list(fetch(replace(made(server), urls=(url,)), tmp_path))
     server.location = url
     with pytest.raises(InputError):
         list(fetch(made(server), tmp_path))
     assert not (tmp_path / "w.pth").exists()
+
+
+BROKEN = {
+    "a length of letters": {"length": "many"},
+    "a length below nothing": {"length": "-1"},
+    "a length of digits without end": {"length": "9" * 6000},
+    "another length than is known": {"length": str(len(CONTENT) + 1)},
+    "a body without end": {"is_endless": True},
+    "a way to nowhere": {"location": "http://127.0.0.1:port/"},
+    "a way that is none": {"location": "http://[127.0.0.1/"},
+    "a way in a circle": {"location": "/weights.pth"},
+    "a way to plain http": {"location": "http://example.invalid/w.pth"},
+    "nothing": {"status": 204},
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=list(BROKEN))
+def test_the_next_address_is_tried_where_an_answer_is_broken(
+    server: Server, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    with serving() as broken:
+        for name, value in fault.items():
+            setattr(broken, name, value)
+        two = replace(made(server, n_bytes=len(CONTENT)), urls=(broken.url, server.url))
+        *_, last = fetch(two, tmp_path)
+    assert isinstance(last, Fetched) and last.path.read_bytes() == CONTENT
+    assert broken.ranges and server.ranges
+    # A body without end is left soon: what lies between is held by sockets.
+    assert broken.n_sent < 64 << 20
+
+
+def test_a_body_without_end_is_cut_off_where_no_size_is_known(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thvideo.weights.fetch._MOST_BYTES", 4 << 20)
+    server.is_endless = True
+    with pytest.raises(InputError, match="goes on after 4194304 bytes"):
+        list(fetch(made(server), tmp_path))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
+
+
+def test_what_nobody_can_check_is_fetched_only_if_the_person_says_so(
+    server: Server, tmp_path: Path
+) -> None:
+    unpublished = made(server, sha256="")
+    with pytest.raises(UsageError, match="nobody published") as error:
+        list(fetch(unpublished, tmp_path))
+    assert "--sha256" in error.value.hint and "--trust" in error.value.hint
+    assert server.ranges == []
+    *_, last = fetch(replace(unpublished, sha256=SHA256), tmp_path)
+    assert isinstance(last, Fetched) and last.is_new
 
 
 def test_two_processes_do_not_fetch_the_same(server: Server, tmp_path: Path) -> None:
@@ -159,7 +214,7 @@ def test_a_folder_that_cannot_be_made_is_told(server: Server, tmp_path: Path) ->
 
 def test_a_file_that_changed_since_it_came_is_found(server: Server, tmp_path: Path) -> None:
     unpublished = made(server, sha256="")
-    list(fetch(unpublished, tmp_path))
+    list(fetch(unpublished, tmp_path, is_trusted=True))
     assert verify_fetched(unpublished, tmp_path) == SHA256
     (tmp_path / "w.pth").write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(InputError, match=f"was {SHA256[:8]}"):
@@ -173,7 +228,7 @@ def test_a_file_that_changed_since_it_came_is_found(server: Server, tmp_path: Pa
 @pytest.mark.parametrize("text", ["{}", "[1]", "{", "no card"])
 def test_a_damaged_card_is_told(server: Server, tmp_path: Path, text: str) -> None:
     unpublished = made(server, sha256="")
-    list(fetch(unpublished, tmp_path))
+    list(fetch(unpublished, tmp_path, is_trusted=True))
     (tmp_path / "w.json").write_text(text)
     with pytest.raises(InputError, match=r"w\.json is damaged") as error:
         verify_fetched(unpublished, tmp_path)
@@ -191,10 +246,10 @@ def test_the_cache_is_where_the_environment_says(
     assert fetched_folder() == tmp_path / "xdg" / "thvideo" / "weights"
 
 
-def test_every_public_source_is_named_once_and_spoken_to_over_http() -> None:
+def test_every_public_source_is_named_once_and_spoken_to_over_https() -> None:
     assert len({one.name for one in SOURCES}) == len({one.file for one in SOURCES}) == len(SOURCES)
     for one in SOURCES:
-        assert one.urls[0].startswith("https://")
+        assert all(url.startswith("https://") for url in one.urls)
         assert source(one.name) is one
         named = re.search(r"-([0-9a-f]{8})\.pth$", one.file)
         assert named is None or named[1] == one.sha256

@@ -1,9 +1,10 @@
 """``thvideo weights``: what ships, what can be fetched, whether it is whole, and exporting."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ _LOOKS = (
 )
 _ONE = Opt("weights", options.FILES, "A name of weights ls, or a file.", kind=str, is_argument=True)
 _NAMES = Opt("names", options.FILES, "Names of weights ls.", kind=list[str], is_argument=True)
+_TRUST = (
+    Opt("sha256", options.FILES, "SHA-256 that the file must have, of one whose digest nobody "
+        "published.", kind=str),
+    Opt("trust", options.FILES, "Take what comes where there is no SHA-256 to check it by.",
+        kind=bool),
+)  # fmt: skip
 _SOME = Opt(
     "names", options.FILES, "Names of weights ls, or files; all that are here if left out.",
     kind=list[str], is_argument=True, is_optional=True,
@@ -134,14 +141,16 @@ def verify(given: Given) -> None:
 
 
 @app.command("fetch")
-@takes(_NAMES, *_LOOKS)
+@takes(_NAMES, *_TRUST, *_LOOKS)
 def fetch_(given: Given) -> None:
     """Fetch public weights, such as vgg19 and vggface for the paper's losses."""
     folder = fetched_folder()
     chosen = [source(name) for name in given.values["names"]]
+    if given.values["sha256"]:
+        chosen = [_with_digest(one, given.values["sha256"], len(chosen)) for one in chosen]
     for one in chosen:
         with _shown_progress(one.name, given) as show_progress:
-            for event in fetch(one, folder):
+            for event in fetch(one, folder, is_trusted=given.flag("trust")):
                 if isinstance(event, Fetching):
                     show_progress(event)
                 else:
@@ -170,6 +179,18 @@ def export(given: Given) -> None:
     say(f"{target}  {card['preset']}, {count(card['steps'], 'steps')}, {n_bytes}")
     if use == _USE:
         say("its card says nothing of a licence: --use TEXT writes one into it")
+
+
+def _with_digest(what: Source, sha256: str, n_chosen: int) -> Source:
+    """The source with the digest that the person gives, which no published one may contradict."""
+    digest = sha256.strip().lower()
+    if n_chosen != 1 or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise UsageError(
+            "--sha256 is the 64 digits of one file", hint="thvideo weights fetch NAME --sha256 HEX"
+        )
+    if not digest.startswith(what.sha256):
+        raise UsageError(f"the published SHA-256 of {what.name} begins with {what.sha256[:8]}")
+    return replace(what, sha256=digest)
 
 
 def _tell_fetched(what: Source, fetched: Fetched, given: Given) -> None:

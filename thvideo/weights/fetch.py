@@ -1,15 +1,17 @@
-"""Fetches public weights over HTTP: resumed, checked, and there whole or not at all."""
+"""Fetches public weights over HTTPS: resumed, checked, and there whole or not at all."""
 
 import http.client
 import json
+import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from thvideo.errors import InputError, UsageError, WorkspaceError, reason_of
 from thvideo.reading import json_of
@@ -18,7 +20,12 @@ from thvideo.weights.sources import Source
 
 _BLOCK_BYTES = 1 << 18
 _SILENCE_S = 30.0
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _BETWEEN_EVENTS_S = 0.2
+# Of a file whose size nobody published; the largest that is known here has 0.6 GB.
+_MOST_BYTES = 1 << 30
+# What a server's answer can raise on the way: broken lines, addresses and numbers.
+_BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
 @dataclass(frozen=True)
@@ -53,30 +60,38 @@ class _UnansweredError(Exception):
     """An address gave no file, or another one."""
 
 
-def fetch(source: Source, folder: Path) -> Iterator[Fetching | Fetched]:
+def fetch(
+    source: Source, folder: Path, *, is_trusted: bool = False
+) -> Iterator[Fetching | Fetched]:
     """Fetch public weights, unless they are there.
 
     What an interrupted run left is gone on with where there is a digest to check the whole by,
     and fetched anew where there is none.
 
     Args:
-        source: what.
+        source: what; with the digest that the person gave, where nobody published one.
         folder: where it is kept; made if missing.
+        is_trusted: whether the person takes what comes where there is no digest.
 
     Yields:
         Progress, at last the file.
 
     Raises:
         InputError: no address answers with the file, or what lies there is not it.
-        UsageError: an address is neither http nor https.
+        UsageError: an address is not of https, or there is no digest and nobody trusts it.
         WorkspaceError: the folder cannot be written, or another process fetches the same.
     """
     from filelock import FileLock, Timeout
 
     path = folder / source.file
     for url in source.urls:
-        if not url.startswith(("https://", "http://")):
-            raise UsageError(f"{source.name} is fetched over http or https only, not {url}")
+        if not _is_safe(url):
+            raise UsageError(f"{source.name} is fetched over https only, not {url}")
+    if not source.sha256 and not is_trusted and not path.is_file():
+        raise UsageError(
+            f"nobody published a SHA-256 of {source.name}, so that what comes cannot be checked",
+            hint=f"thvideo weights fetch {source.name} --sha256 HEX if you know it, or --trust",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{source.file}.lock", timeout=0):
@@ -157,7 +172,7 @@ def _receive_right(source: Source, url: str, partial: Path) -> Iterator[Fetching
         partial.unlink(missing_ok=True)
     # What was left may have been of another file: then once more, from the start.
     for _ in range(2 if partial.exists() else 1):
-        yield from _receive(url, partial)
+        yield from _receive(url, partial, source.n_bytes)
         _, fault = _examine(source, partial)
         if not fault:
             return
@@ -180,8 +195,14 @@ def _examine(source: Source, path: Path) -> tuple[str, str]:
     return sha256, "it is a web page" if begins.startswith(b"<") else ""
 
 
-def _receive(url: str, partial: Path) -> Iterator[Fetching]:
-    """Append what is missing of a file, or write all of it where the server cannot go on."""
+def _receive(url: str, partial: Path, n_bytes: int) -> Iterator[Fetching]:
+    """Append what is missing of a file, or write all of it where the server cannot go on.
+
+    Args:
+        url: where it is.
+        partial: where it comes to.
+        n_bytes: its size; 0 where nobody published it.
+    """
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "thvideo"})  # noqa: S310
     if start:
@@ -193,7 +214,7 @@ def _receive(url: str, partial: Path) -> Iterator[Fetching]:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # all of it is here already, or it is of another file: the digest tells
         raise _UnansweredError(f"the server says {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
+    except _BROKEN as error:
         reason = getattr(error, "reason", None) or error
         raise _UnansweredError(f"no connection ({reason})") from error
     with answer:
@@ -201,18 +222,33 @@ def _receive(url: str, partial: Path) -> Iterator[Fetching]:
         if is_rest and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise _UnansweredError("the server sends another part than asked for")
         done = start if is_rest else 0
-        left = int(answer.headers.get("Content-Length") or 0)
+        left = _stated_length(answer)
+        total, most = done + left if left else 0, n_bytes or _MOST_BYTES
+        if total > most:
+            raise _UnansweredError(f"it has {total} bytes, not {most}")
         with partial.open("ab" if is_rest else "wb") as file:
-            yield from _copy(answer, file, done, done + left if left else 0)
+            yield from _copy(answer, file, Fetching(done, total), most)
+
+
+def _stated_length(answer: http.client.HTTPResponse) -> int:
+    """How many bytes follow; 0 where the server does not say."""
+    said = answer.headers.get("Content-Length", "0").strip()
+    if not re.fullmatch(r"[0-9]{1,15}", said):
+        raise _UnansweredError(f"its Content-Length is {said[:40]!r}")
+    return int(said)
 
 
 def _copy(
-    answer: http.client.HTTPResponse, file: BinaryIO, done: int, total: int
+    answer: http.client.HTTPResponse, file: BinaryIO, begun: Fetching, most: int
 ) -> Iterator[Fetching]:
     told_s = time.monotonic()
+    done, total = begun.done_bytes, begun.total_bytes
     while block := _read(answer):
-        file.write(block)
         done += len(block)
+        if done > most:
+            file.truncate(0)
+            raise _UnansweredError(f"it goes on after {most} bytes")
+        file.write(block)
         if time.monotonic() - told_s > _BETWEEN_EVENTS_S:
             told_s = time.monotonic()
             yield Fetching(done, total)
@@ -224,20 +260,47 @@ def _copy(
 def _read(answer: http.client.HTTPResponse) -> bytes:
     try:
         return answer.read(_BLOCK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
+    except _BROKEN as error:
         reason = str(error) or type(error).__name__
         raise _UnansweredError(f"the connection broke ({reason}); what came is kept") from error
 
 
+def _is_safe(url: str) -> bool:
+    """Whether nobody on the way can change what comes: https, or a server on this machine."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        on_this_machine = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
+    except ValueError:
+        return False
+    return parts.scheme == "https" or on_this_machine
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to no address that is not safe."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if not _is_safe(newurl):
+            raise urllib.error.URLError(f"it leads on to {newurl[:80]}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https and nothing else, wherever a server redirects to."""
+    """Opens https and nothing else, wherever a server redirects to."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
         urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
+        _SafeRedirects,
         urllib.request.HTTPErrorProcessor,
         urllib.request.UnknownHandler,
     ):

@@ -33,8 +33,6 @@ class Source:
     sha256: str = ""
 
 
-_VGGFACE = "www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/vgg_face_dag.pth"
-
 SOURCES = (
     Source(
         "vgg19",
@@ -51,7 +49,7 @@ SOURCES = (
         "vggface",
         "VGG16 trained on faces (Parkhi et al. 2015), converted by albanie/pytorch-mcn",
         "vgg_face_dag.pth",
-        (f"https://{_VGGFACE}", f"http://{_VGGFACE}"),
+        ("https://www.robots.ox.ac.uk/~albanie/models/pytorch-mcn/vgg_face_dag.pth",),
         "https://www.robots.ox.ac.uk/~vgg/software/vgg_face/",
     ),
     Source(
