@@ -206,6 +206,59 @@ def test_after_a_cut_the_head_rests_where_the_source_rests() -> None:
     assert np.linalg.norm(result[50:, 27] - source[27], axis=-1).max() < 3
 
 
+def test_another_person_after_a_cut_rests_as_the_source_rests() -> None:
+    first = performance(rested(), np.zeros((N_FRAMES, 3)))
+    build = rested()
+    build[schema.MOUTH, 0] *= 1.25
+    build[5:12, 1] += 0.15
+    build[17:27, 1] -= 0.06
+    build[[37, 38, 43, 44], 1] += 0.03
+    turned = np.tile([14.0, -6.0, 4.0], (N_FRAMES, 1))
+    second = 0.6 * performance(build, turned) + 90
+    source = portrait()
+    result = adapt(np.concatenate([first, second]), source, cuts=[N_FRAMES])
+    alone = adapt(second, source)
+    for frames in (slice(0, 15), slice(N_FRAMES, N_FRAMES + 15)):
+        assert np.linalg.norm(result[frames] - source, axis=-1).mean() < 2.0
+    np.testing.assert_allclose(result[N_FRAMES:], alone, atol=4)
+
+
+def test_frames_that_hide_the_face_are_nobodys_rest() -> None:
+    driver = performance(rested(), np.zeros((N_FRAMES, 3)))
+    hidden = driver.copy()
+    seen = np.ones(N_FRAMES, dtype=bool)
+    seen[5:19] = False
+    # Calm and frontal, but a third longer: what a hand before the mouth looks like.
+    hidden[5:19, 3:14, 1] += 30
+    hidden[5:19, schema.MOUTH, 1] += 15
+    source = portrait()
+    np.testing.assert_allclose(
+        adapt(hidden, source, seen=seen)[seen], adapt(driver, source)[seen], atol=0.5
+    )
+
+
+@pytest.mark.parametrize("zoom", [1.2, 1.6, 0.6])
+def test_a_slow_zoom_is_no_growth_of_the_head(zoom: float) -> None:
+    still = np.concatenate([performance(rested())] * 2)
+    size = np.linspace(1, zoom, len(still))[:, None, None]
+    source = portrait()
+    zoomed, plain = (fit_pose(adapt(d, source)) for d in (size * (still - 320) + 320, still))
+    np.testing.assert_allclose(zoomed.scale, plain.scale, rtol=0.03)
+    way = np.linalg.norm(zoomed.translation - plain.translation, axis=-1)
+    assert way.max() < 0.1 * source_size(source)
+
+
+def test_a_head_that_nears_and_leaves_grows_and_shrinks() -> None:
+    driver = np.concatenate([performance(rested())] * 2)
+    size = 1 + 0.08 * np.sin(np.linspace(0, 3 * np.pi, len(driver)))[:, None, None]
+    grown = fit_pose(adapt(size * (driver - 220) + 220, portrait())).scale
+    assert grown.max() / grown.min() > 1.1
+
+
+def source_size(source: F64Array) -> float:
+    return float(fit_pose(source[None]).scale[0])
+
+
 def test_unknown_irises_look_straight_ahead() -> None:
     driver = performance(rested())
     driver[:, schema.IRISES] = np.nan

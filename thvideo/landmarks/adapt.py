@@ -10,16 +10,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from thvideo.landmarks import schema
-from thvideo.landmarks.expression import blocks, measure, person_shape, single_shape
+from thvideo.landmarks.expression import blocks, single_shape
+from thvideo.landmarks.gaps import shot_bounds
 from thvideo.landmarks.move import AdaptSettings, move_brows, move_eyes, move_mouth, soft_limit
-from thvideo.landmarks.pose import Pose, angles_deg, project, rotation_from_angles
-from thvideo.landmarks.rest import (
-    expression_at_rest,
-    finite_landmarks,
-    most_neutral,
+from thvideo.landmarks.performance import (
+    Performance,
+    read_performance,
+    read_shot,
     resting_place,
 )
-from thvideo.shapes import F32Array, F64Array
+from thvideo.landmarks.pose import Pose, angles_deg, project, rotation_from_angles
+from thvideo.landmarks.rest import finite_landmarks
+from thvideo.shapes import BoolArray, F32Array, F64Array
 
 __all__ = ["MAX_GROWTH", "MAX_SHIFT", "MAX_TURN_DEG", "AdaptSettings", "adapt"]
 
@@ -44,6 +46,7 @@ def adapt(
     settings: AdaptSettings | None = None,
     *,
     cuts: Sequence[int] = (),
+    seen: BoolArray | None = None,
 ) -> F64Array:
     """Move the source's landmarks as the driver's move.
 
@@ -52,7 +55,9 @@ def adapt(
             throughout.
         source: ``[70, 2]`` in pixels of the source crop.
         settings: Strengths and mode; the defaults if None.
-        cuts: First frames of new shots: another shot has its own resting place of the head.
+        cuts: First frames of new shots: each is moved by its own neutral frame, build and resting
+            place.
+        seen: ``[T]`` the frames that show the face well, from which these are taken; all if None.
 
     Returns:
         ``[T, 70, 2]`` in pixels of the source crop.
@@ -64,30 +69,38 @@ def adapt(
     known, source = finite_landmarks(driver), finite_landmarks(source[None])[0]
     if len(known) == 0:
         return np.zeros((0, schema.N_POINTS, 2))
-    driver_face, driver_pose = person_shape(known)
-    expression = measure(known, driver_face, driver_pose)
-    rest = most_neutral(known, driver_pose, expression)
-    at_rest = expression_at_rest(known, driver_face, driver_pose, expression)
+    seen = np.ones(len(known), dtype=np.bool_) if seen is None else seen
+    whole = read_performance(known, seen)
+    shots = shot_bounds(cuts, len(known))
+    for first, end in shots:
+        shot = known[first:end]
+        own = whole
+        if len(shots) > 1:
+            own = read_shot(shot, seen[first:end], whole, slice(first, end))
+        # What is known of a shot is not needed any more once it is moved: it takes its place.
+        _adapt_shot(shot, own, source, settings)
+    return known
+
+
+def _adapt_shot(
+    shot: F64Array, own: Performance, source: F64Array, settings: AdaptSettings
+) -> None:
+    """Write over a shot's landmarks ``[T, 70, 2]`` what makes the source do the same."""
     source_face, source_pose = single_shape(source)
-
-    pose = _move_head(driver_pose, rest, source_pose, settings, cuts)
-    # What is known of a block is not needed any more once it is moved: it takes its place.
-    adapted = known
-    for part in blocks(len(adapted)):
-        moved = expression.part(part)
+    pose = _move_head(own, source_pose, settings)
+    for part in blocks(len(shot)):
+        moved = own.expression.part(part)
         faces = np.repeat(source_face[None], len(moved.offsets), axis=0)
-        move_brows(faces, moved, at_rest, settings.brows)
-        move_mouth(faces, moved, at_rest, driver_face, settings)
-        move_eyes(faces, source_face, moved, at_rest, settings)
-        adapted[part] = project(faces, pose.part(part))
-    return adapted
+        move_brows(faces, moved, own.at_rest, settings.brows)
+        move_mouth(faces, moved, own.at_rest, own.face, settings)
+        move_eyes(faces, source_face, moved, own.at_rest, settings)
+        shot[part] = project(faces, pose.part(part))
 
 
-def _move_head(
-    driver: Pose, rest: int, source: Pose, settings: AdaptSettings, cuts: Sequence[int]
-) -> Pose:
+def _move_head(acted: Performance, source: Pose, settings: AdaptSettings) -> Pose:
     """Turn, shift and grow the source's head as the driver's, within what a warp can show."""
-    at_rest = driver.rotation[rest]
+    driver = acted.pose
+    at_rest = driver.rotation[acted.rest]
     # Taken in the face's own frame: how the driver's camera is held does not matter.
     if settings.motion == "relative":
         turn = at_rest.T @ driver.rotation
@@ -98,7 +111,7 @@ def _move_head(
     limited = [soft_limit(angles[:, i], _room_to_turn(angles[:, i], own[i], i)) for i in range(3)]
     rotation = source.rotation[0] @ rotation_from_angles(np.stack(limited, axis=-1))
 
-    place, size = resting_place(driver, rest, cuts)
+    place, size = resting_place(acted)
     growth = soft_limit(np.log(driver.scale / size) * settings.pose, MAX_GROWTH)
     shift = (driver.translation - place) / size[:, None]
     if settings.motion == "relative":

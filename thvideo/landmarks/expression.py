@@ -10,7 +10,7 @@ import numpy as np
 
 from thvideo.landmarks import schema
 from thvideo.landmarks.pose import Pose, face_model, fit_pose, project
-from thvideo.shapes import F32Array, F64Array
+from thvideo.shapes import F32Array, F64Array, I64Array
 
 #: Outer and inner corner, upper lid, lower lid, iris of each eye (right, then left).
 EYES = (
@@ -33,8 +33,11 @@ _OPEN_PERCENTILE = 70
 #: How many frames' worth the mean face counts in a person's own shape.
 _PRIOR_FRAMES = 4.0
 
-#: A person's own shape is taken from at most so many frames, spread evenly.
-_SHAPE_FRAMES = 1000
+#: A person's own shape is taken from at most so many frames, spread evenly, in so many
+#: alternations of pose and shape.
+_SHAPE_FRAMES, _SHAPE_ROUNDS = 1000, 3
+
+_ALL = slice(None)
 
 #: Frames that are worked on at once, so that memory does not grow with the video.
 BLOCK_FRAMES = 256
@@ -68,7 +71,7 @@ class Expression:
     gap: F64Array
     gaze: F64Array
 
-    def part(self, frames: slice) -> "Expression":
+    def part(self, frames: slice | I64Array) -> "Expression":
         """Return the expression in some of the frames."""
         return replace(
             self,
@@ -79,7 +82,13 @@ class Expression:
         )
 
 
-def person_shape(points: F64Array, n_rounds: int = 3) -> tuple[F64Array, Pose]:
+def person_shape(
+    points: F64Array,
+    *,
+    seen: slice | I64Array = _ALL,
+    prior: F64Array | None = None,
+    prior_frames: float = _PRIOR_FRAMES,
+) -> tuple[F64Array, Pose]:
     """Fit the person's own mean face and its pose in every frame, together.
 
     Without it a person's build would pass for expression, and differently at every turn of the
@@ -87,30 +96,34 @@ def person_shape(points: F64Array, n_rounds: int = 3) -> tuple[F64Array, Pose]:
 
     Args:
         points: ``[T, 70, 2]`` in pixels; unknown irises stay the mean face's.
-        n_rounds: Alternations of pose and shape.
+        seen: The frames that tell of the person's build.
+        prior: The face ``[70, 3]`` that is expected; the mean face if None.
+        prior_frames: How many frames' worth it counts.
 
     Returns:
         The face ``[70, 3]`` and ``T`` poses.
     """
     everything = points
+    points = points[seen]
     if len(points) > _SHAPE_FRAMES:
         # A person's build shows in a thousand frames; more would only fill the memory.
         points = points[np.linspace(0, len(points) - 1, _SHAPE_FRAMES).round().astype(int)]
-    face = face_model().copy()
+    expected = face_model() if prior is None else prior
+    face = expected.copy()
     known = np.isfinite(points).all(axis=(0, 2))
     pose = fit_pose(points, face)
-    for _ in range(n_rounds):
+    weight = prior_frames * np.diag([1.0, 1.0, 2.0])
+    for _ in range(_SHAPE_ROUNDS):
         camera = pose.rotation[:, :2]
-        seen = (points[:, known] - pose.translation[:, None]) / pose.scale[:, None, None]
-        rest = seen - face[known] @ np.swapaxes(camera, 1, 2)
+        placed = (points[:, known] - pose.translation[:, None]) / pose.scale[:, None, None]
+        rest = placed - face[known] @ np.swapaxes(camera, 1, 2)
         trust = 1 / (1 + (np.linalg.norm(rest, axis=-1) / 0.1) ** 2)  # [T, N]
-        prior = _PRIOR_FRAMES * np.diag([1.0, 1.0, 2.0])
-        normal = np.einsum("tn,tia,tib->nab", trust, camera, camera) + prior
-        right = np.einsum("tn,tia,tni->na", trust, camera, seen)
-        right += face_model()[known] @ prior
+        normal = np.einsum("tn,tia,tib->nab", trust, camera, camera) + weight
+        right = np.einsum("tn,tia,tni->na", trust, camera, placed)
+        right += expected[known] @ weight
         face[known] = np.linalg.solve(normal, right[..., None])[..., 0]
         pose = fit_pose(points, face)
-    return face, pose if everything is points else fit_pose(everything, face)
+    return face, pose if len(points) == len(everything) else fit_pose(everything, face)
 
 
 def single_shape(points: F64Array) -> tuple[F64Array, Pose]:
@@ -164,17 +177,20 @@ def lip_gaps(flat: F64Array) -> F64Array:
     return np.maximum(gap, 0)
 
 
-def measure(points: F64Array, face: F64Array, pose: Pose) -> Expression:
+def measure(
+    points: F64Array, face: F64Array, pose: Pose, *, seen: slice | I64Array = _ALL
+) -> Expression:
     """Measure the expression in every frame of one person.
 
     Args:
         points: ``[T, 70, 2]`` in pixels.
         face: The person's own mean face ``[70, 3]``.
         pose: ``T`` poses of it.
+        seen: The frames that tell how far the eyes are usually open.
     """
     parts = [_flat_parts(points[part], face, pose.part(part)) for part in blocks(len(points))]
     offsets, heights, gap, gaze = (np.concatenate(values) for values in zip(*parts, strict=True))
-    usual = np.percentile(heights, _OPEN_PERCENTILE, axis=0)
+    usual = np.percentile(heights[seen], _OPEN_PERCENTILE, axis=0)
     usual = np.maximum(usual, 0.05)
     opening = np.maximum(heights / usual - _CLOSED_SHARE, 0) / (1 - _CLOSED_SHARE)
     # On a turned head the far eye is seen edge-on and its lids are guesses: it follows the near.

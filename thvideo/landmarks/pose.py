@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import load
 
 from thvideo.landmarks import schema
-from thvideo.shapes import F64Array, check_shape
+from thvideo.shapes import F64Array, I64Array, check_shape
 
 #: A frame's pose is refined this often; eight Gauss-Newton steps leave less than 0.01 degrees.
 _N_STEPS = 8
@@ -65,7 +65,7 @@ class Pose:
         """Return the pose of one frame, still with its leading axis."""
         return self.part(slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None))
 
-    def part(self, frames: slice) -> "Pose":
+    def part(self, frames: slice | I64Array) -> "Pose":
         """Return the poses of some of the frames."""
         return Pose(self.rotation[frames], self.scale[frames], self.translation[frames])
 

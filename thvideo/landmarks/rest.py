@@ -3,9 +3,7 @@
 Not the first frame, which may be a blink or half a word, but the calmest ones.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -98,7 +96,7 @@ class Rest:
 
 
 def expression_at_rest(
-    points: F64Array, face: F64Array, pose: Pose, expression: Expression
+    face: F64Array, points: F64Array, pose: Pose, expression: Expression
 ) -> Rest:
     """Average the calmest frames, apart for eyes and mouth: few faces rest all at once."""
     turn = _turn_cost(angles_deg(pose.rotation)) / 2
@@ -111,6 +109,19 @@ def expression_at_rest(
         open_by = float(expression.gap[mouth].mean())
         offsets[schema.MOUTH] += _unpursed(face[schema.MOUTH] + _flat(offsets), open_by)
     return Rest(offsets, expression.opening[eyes].mean(axis=0), expression.gaze[eyes].mean(axis=0))
+
+
+def blended_rest(own: Rest, other: Rest, share: float) -> Rest:
+    """Return a rest between two, a share of the first."""
+
+    def between(first: F64Array, second: F64Array) -> F64Array:
+        return share * first + (1 - share) * second
+
+    return Rest(
+        between(own.offsets, other.offsets),
+        between(own.opening, other.opening),
+        between(own.gaze, other.gaze),
+    )
 
 
 def _flat(offsets: F64Array) -> F64Array:
@@ -130,21 +141,3 @@ def _unpursed(mouth: F64Array, open_by: float) -> F64Array:
     change = np.zeros((20, 2))
     change[:, 0] = doubt * np.clip(wider, 0, 0.4) * (mouth[:, 0] - middle)
     return change
-
-
-def resting_place(driver: Pose, rest: int, cuts: Sequence[int]) -> tuple[F64Array, F64Array]:
-    """Return where the head rests ``[T, 2]`` and its size ``[T]`` in every frame's shot.
-
-    The neutral frame's own in its shot; the median in others, where the camera stands elsewhere.
-    """
-    n_frames = len(driver)
-    place, size = np.empty((n_frames, 2)), np.empty(n_frames)
-    starts = [0, *sorted(cut for cut in set(cuts) if 0 < cut < n_frames), n_frames]
-    for start, stop in pairwise(starts):
-        shot = slice(start, stop)
-        if start <= rest < stop:
-            place[shot], size[shot] = driver.translation[rest], driver.scale[rest]
-        else:
-            place[shot] = np.median(driver.translation[shot], axis=0)
-            size[shot] = np.median(driver.scale[shot])
-    return place, size

@@ -7,6 +7,9 @@ import numpy as np
 
 from thvideo.shapes import BoolArray, F32Array, F64Array, check_shape
 
+# Of the usual confidence; profiles and faces half seen in a transition have less.
+_SURE_SHARE = 0.9
+
 
 @dataclass(frozen=True)
 class Tracked:
@@ -26,6 +29,12 @@ class Tracked:
     confidence: F32Array
     found: BoolArray
     times_s: F64Array
+
+    @property
+    def sure(self) -> BoolArray:
+        """The frames ``[T]`` that were found and are about as sure as is usual here."""
+        usual = np.median(self.confidence[self.found]) if self.found.any() else 0.0
+        return self.found & (self.confidence >= _SURE_SHARE * usual)
 
     def save(self, path: Path) -> None:
         """Write an npz file."""

@@ -43,7 +43,7 @@ class Reenact:
 
     Args:
         generator: Which generator draws the crops.
-        motion: "relative" adds the driver's motion since its most neutral frame to the source;
+        motion: "relative" adds the driver's motion since the most neutral frame of each shot;
             "absolute" takes over the driver's pose and expression as they are.
         pose: Strength of the head's motion, 1 is the driver's own.
         mouth: Strength of the mouth's motion.
@@ -88,7 +88,7 @@ class Reenact:
             # Whoever takes the frames has something to prepare too.
             job.gives.begin()
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
-        driver = load_tracked(job.inputs["driver"].file("landmarks.npz")).points
+        driver = load_tracked(job.inputs["driver"].file("landmarks.npz"))
         cuts = tracked["cuts"]
         devices = choose_devices(job.resources.device)
         with cpu_threads(job.resources.threads):
@@ -97,9 +97,10 @@ class Reenact:
                 self.motion, self.pose, self.mouth, self.eyes, self.brows, self.gaze
             )
             source = identity.landmarks[0].astype(np.float64)
-            points = generators[0].settle(adapt(driver, source, settings, cuts=cuts), cuts)
+            adapted = adapt(driver.points, source, settings, cuts=cuts, seen=driver.sure)
+            points = generators[0].settle(adapted, cuts)
             sources = generators[0].choose(points, cuts)
-            del driver
+            del driver, adapted
             with job.chunks.writing(ADAPTED) as temporary, temporary.open("wb") as file:
                 np.savez(file, points=points, sources=sources)
             wanted = Wanted(points, sources)
