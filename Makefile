@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS ?= dev,examples
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench torture clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ check: setup ## lint, types, layers, dead code, dependencies
 
 bench: setup ## time the pipeline, the networks and their training
 	$(BIN)/python -m recipes.bench $(OPTIONS)
+
+torture: setup ## kill, fill, damage and mix runs for ten minutes: all must come to the same end
+	$(BIN)/python -m recipes.torture $(OPTIONS)
 
 clean: ## remove what demo made
 	rm -rf demo

@@ -1,0 +1,1 @@
+"""The torture of runs: killed, out of disk, damaged and side by side, they come to the same end."""
