@@ -4,11 +4,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from skimage.measure import label
 
 from tests.landmarks.made_faces import face_at
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_heads, draw_landmarks
+from thvideo.synthesis.device import cpu_threads
 
 
 def face(size: int = 256) -> np.ndarray:
@@ -94,11 +96,19 @@ def test_the_order_of_the_points_in_memory_does_not_matter():
     np.testing.assert_array_equal(drawn, draw_landmarks(faces, (256, 256)))
 
 
-def test_drawing_is_faster_than_any_generator():
-    points = np.repeat(face(), 100, axis=0)
-    started = time.perf_counter()
-    draw_landmarks(points, (256, 256))
-    assert 100 / (time.perf_counter() - started) > 300
+def test_drawing_is_faster_than_a_layer_of_any_generator():
+    layer = torch.nn.Conv2d(64, 64, 3, padding=1)
+    pixels, points = torch.zeros(1, 64, 256, 256), np.repeat(face(), 10, axis=0)
+
+    def own_s(work):
+        # This thread's own time: others on the machine do not count.
+        started_s = time.thread_time()
+        work()
+        return time.thread_time() - started_s
+
+    with torch.inference_mode(), cpu_threads(1):
+        least_s = min(own_s(lambda: layer(pixels)) for _ in range(5))
+    assert min(own_s(lambda: draw_landmarks(points, (256, 256))) for _ in range(5)) / 10 < least_s
 
 
 def test_heads_are_full_in_the_middle_soft_at_the_edge_and_nothing_beyond():

@@ -21,7 +21,7 @@ from thvideo.stages.base import Job, Progress, Resources, StageEvent
 from thvideo.workspace.store import Workspace
 
 RESOURCES = Resources()
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True)

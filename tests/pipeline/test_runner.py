@@ -236,15 +236,16 @@ def test_a_chunk_that_is_damaged_under_a_run_is_made_again(workspace, log):
 
 def test_two_processes_that_need_the_same_make_it_once(workspace, log):
     both = [start_counting(workspace.root, 4, 0.1) for _ in range(2)]
-    said = sorted(process.communicate(timeout=40)[0].strip() for process in both)
+    said = sorted(process.communicate(timeout=120)[0].strip() for process in both)
     assert said == ["finished", "reused"]
     assert sorted(did(log)) == [f"chunk {index}" for index in range(4)]
 
 
 def test_a_killed_run_loses_at_most_one_chunk(workspace, log):
     n_chunks = 8
-    process = start_counting(workspace.root, n_chunks, 0.1)
-    deadline_s = time.monotonic() + 30
+    # After its sixth chunk it waits to be killed.
+    process = start_counting(workspace.root, n_chunks, 0.01, "6")
+    deadline_s = time.monotonic() + 60
     while len(log.read_text().splitlines()) < 3 and time.monotonic() < deadline_s:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -252,7 +253,7 @@ def test_a_killed_run_loses_at_most_one_chunk(workspace, log):
     done_before = did(log)
     assert 3 <= len(done_before) < n_chunks
     # The pause is a parameter, so it has to be the same for the key to be the same.
-    graph = counting(n_chunks, 0.1)
+    graph = counting(n_chunks, 0.01)
     (step,) = plan(graph, workspace)
     assert "goes on from an interrupted run" in step.reason
     assert step.action == "run"
@@ -270,7 +271,9 @@ def counting(n_chunks: int, seconds_each: float) -> Graph:
     return Graph((Node("count", toys.Count(n_chunks, seconds_each)),), "count")
 
 
-def start_counting(root: Path, n_chunks: int, seconds_each: float) -> subprocess.Popen[str]:
+def start_counting(
+    root: Path, n_chunks: int, seconds_each: float, waits_after: str = ""
+) -> subprocess.Popen[str]:
     script = """
 import sys
 from functools import partial
@@ -285,6 +288,10 @@ from thvideo.pipeline.runner import run
 from thvideo.stages.base import Resources
 from thvideo.workspace import gc
 from thvideo.workspace.store import Build, Workspace
+sleep, n_slept = toys.time.sleep, count()
+if sys.argv[5]:
+    wait = lambda seconds: sleep(100 if next(n_slept) == int(sys.argv[5]) else seconds)
+    toys.time = SimpleNamespace(sleep=wait)
 graph = Graph((Node("count", toys.Count(int(sys.argv[3]), float(sys.argv[4]))),), "count")
 for event in run(graph, Workspace(Path(sys.argv[2])), Resources()):
     if isinstance(event, events.NodeReused):
@@ -293,7 +300,16 @@ for event in run(graph, Workspace(Path(sys.argv[2])), Resources()):
         print("finished")
 """
     here = str(Path(toys.__file__).parent)
-    command = [sys.executable, "-c", script, here, str(root), str(n_chunks), str(seconds_each)]
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        here,
+        str(root),
+        str(n_chunks),
+        str(seconds_each),
+        waits_after,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 

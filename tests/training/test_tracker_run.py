@@ -3,7 +3,10 @@
 import copy
 import json
 from collections.abc import Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 from thvideo.models.detector import STRIDE_PX
 from thvideo.models.landmark_net import CROP_PX, ConvNorm, soft_argmax
+from thvideo.training import timed_run
 from thvideo.training.timed_run import Batch, RunOptions, TimedRun, prefetched, rate_at
 from thvideo.training.tracker_detector import centre_targets, giou
 from thvideo.training.tracker_export import Origin, export_weights
@@ -101,7 +105,12 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
     assert rates[3] == pytest.approx(0.0)
 
 
-def test_a_run_learns_ends_on_time_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_run_learns_ends_on_time_and_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock on which a step takes 2 ms.
+    clock = SimpleNamespace(monotonic=partial(next, count(step=0.002)))
+    monkeypatch.setattr(timed_run, "time", clock)
     torch.manual_seed(0)
     net = _Line()
     options = RunOptions(seconds=0.5, peak_lr=0.05)

@@ -166,7 +166,7 @@ with Workspace(Path(sys.argv[1])).building("toy", "k" * 64) as build:
 """
     command = [sys.executable, "-c", script, str(tmp_path)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = sorted(process.communicate(timeout=30)[0].strip() for process in both)
+    said = sorted(process.communicate(timeout=120)[0].strip() for process in both)
     assert said == ["made", "reused"]
 
 
