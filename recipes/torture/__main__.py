@@ -1,6 +1,7 @@
 """``python -m recipes.torture``: exit code 1 if a run came to another end than undisturbed."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first trial")
     parser.add_argument("--only", choices=sorted(TRIALS), help="one kind of trial")
     given = parser.parse_args()
+    # What is mounted and written here is gone also if the whole is stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     started_s, n_faults, skipped = time.monotonic(), 0, set()
     names = [given.only] if given.only else list(TRIALS)
     with tempfile.TemporaryDirectory(prefix="thvideo-torture-") as folder:

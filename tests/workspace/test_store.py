@@ -195,13 +195,16 @@ def test_keys_are_in_use_while_a_run_lives_and_not_after_its_death(tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from thvideo.workspace.durable import replacing
+from thvideo.workspace.durable import replacing, scratch_folder
 from thvideo.workspace.store import Workspace
 workspace = Workspace(Path(sys.argv[1]))
 with workspace.locks.using(["dead"]), workspace.building("toy", "dead"):
     with replacing(workspace.root / "digests.json") as file:
         file.write(b"half")
-        os._exit(9)
+        file.flush()
+        with scratch_folder(workspace.root) as folder:
+            (folder / "a.txt").write_text("half")
+            os._exit(9)
 """
 
 
@@ -211,7 +214,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_keeps_it
     (tmp_path / "runs" / "died-early.lock").touch()
     before = files_under(tmp_path)
     assert "dead.lock" in before
-    assert [name for name in before if name.startswith(".thvideo-")]
+    assert len(list(tmp_path.glob(".thvideo-*"))) == 2
     with workspace.locks.using(["living"]), workspace.locks.held("living"):
         assert "dead.lock" not in files_under(tmp_path)
         with Workspace(tmp_path).locks.using(["other"]):
@@ -219,7 +222,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_a_living_one_keeps_it
             assert "living.lock" in left
             assert workspace.locks.keys_in_use() == {"living", "other"}
             assert len(list((tmp_path / "runs").iterdir())) == 4
-            assert not [name for name in left if name.startswith(".thvideo-")]
+            assert not list(tmp_path.glob(".thvideo-*"))
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -271,7 +274,8 @@ def lock_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lay", "said"), [(lock_folder, "it is a folder"), (lock_link, "it is a link")]
+    ("lay", "said"),
+    [(lock_folder, "is a folder and no lock"), (lock_link, "is a link and no lock")],
 )
 @pytest.mark.parametrize("key", [KEY, "workspace"])
 def test_what_lies_where_a_lock_should_be_is_named(tmp_path, lay, said, key):
@@ -281,6 +285,63 @@ def test_what_lies_where_a_lock_should_be_is_named(tmp_path, lay, said, key):
         make(workspace)
     assert f"{key}.lock" in error.value.fact
     assert not (tmp_path / "locks" / "target").exists()
+
+
+def as_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("in the way")
+
+
+def as_link(path: Path) -> None:
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "mine.txt").write_text("mine")
+    path.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("lay", [as_file, as_link])
+def test_what_lies_where_an_artifact_is_made_is_put_away_and_never_written_through(tmp_path, lay):
+    workspace = Workspace(tmp_path)
+    lay(workspace.partial_folder(KEY))
+    assert make(workspace).file("a.txt").read_text() == "wholea.txt"
+    assert "it is no folder" in workspace.take_notices()[0]
+    if lay is as_link:
+        assert (tmp_path / "partial" / "elsewhere" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["artifacts/toy", "damaged", "runs/x.keys", "digests"])
+def test_what_is_in_the_way_in_a_workspace_is_told_or_removed(tmp_path, name):
+    workspace = Workspace(tmp_path)
+    broken = make(workspace, key="broken")
+    (broken.path / "a.txt").write_text("cut")
+    if name == "artifacts/toy":
+        shutil.rmtree(tmp_path / name)
+    if name.endswith(".keys"):
+        (tmp_path / name).mkdir()
+    else:
+        as_file(tmp_path / name)
+    try:
+        with workspace.locks.using([KEY]):
+            make(workspace)
+            make(workspace, key="broken")
+    except WorkspaceError as error:
+        assert name in error.fact
+        assert error.hint
+
+
+def test_a_remembered_digest_that_is_damaged_is_not_believed(tmp_path):
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(2 << 20))
+    os.utime(large, (1e9, 1e9))
+    digest = Workspace(tmp_path / "w").digests.digest(large)
+    (entry,) = (tmp_path / "w" / "digests").iterdir()
+    text = entry.read_text()
+    for damaged in (text.replace(digest, "0" * 64), text[:-5], "[" * 4000, "{}", "7"):
+        entry.write_text(damaged)
+        assert Workspace(tmp_path / "w").digests.digest(large) == digest
+    entry.unlink()
+    os.mkfifo(entry)
+    assert Workspace(tmp_path / "w").digests.digest(large) == digest
 
 
 def test_a_wait_for_a_lock_ends_when_it_is_not_wanted_any_more(tmp_path):

@@ -1,6 +1,5 @@
 """``track --preview``: the frames with their landmarks drawn over them, to see what was found."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,6 +9,7 @@ from thvideo.pipeline.check import check_output
 from thvideo.stages.base import Container
 from thvideo.stages.footage import Footage, open_footage
 from thvideo.stages.track import LANDMARKS
+from thvideo.workspace.durable import scratch_folder
 from thvideo.workspace.store import Workspace
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def write_preview(workspace: Workspace, key: str, preview: Path) -> None:
         )
     frames = _drawn(footage, landmarks)
     try:
-        with tempfile.TemporaryDirectory(prefix=".thvideo-", dir=preview.absolute().parent) as name:
-            beside = Path(name) / f"preview{preview.suffix.lower()}"
+        with scratch_folder(preview.absolute().parent) as folder:
+            beside = folder / f"preview{preview.suffix.lower()}"
             if beside.suffix == ".png" or footage.times is None:
                 save_png(beside, next(frames)[0])
             else:
                 times = footage.times
                 settings = EncodeSettings(cast(Container, beside.suffix[1:]))
-                chunk = Path(name) / "chunk.mp4"
+                chunk = folder / "chunk.mp4"
                 encode_chunk(chunk, frames, times, 0, footage.n_frames, settings)
                 join([chunk], beside, times, settings, None, _METADATA)
             beside.replace(preview)

@@ -32,6 +32,7 @@ from thvideo.training.few_shot_start import few_shot_options, meta_learned
 from thvideo.training.self_pairs import Shots
 from thvideo.weights.cards import Card, sha256_of_tensors
 from thvideo.weights.personal import PERSONAL, PersonalWeights, save_personal
+from thvideo.workspace.durable import scratch_folder
 from thvideo.workspace.keys import DigestMemo
 
 FINETUNED = "-finetuned"
@@ -265,9 +266,9 @@ class FineTuned(Learned):
         said = {name: card[name] for name in ("preset", "options", "draw_style")}
         personal = PersonalWeights(tuning.personal.generator, tuning.personal.adain, said)
         own = load_networks(self._weights, preset, self._drawing.device)
-        with tempfile.TemporaryDirectory(prefix="thvideo-") as folder:
-            save_personal(Path(folder) / PERSONAL, personal)
-            adain = become_personal(own, Path(folder) / PERSONAL)
+        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+            save_personal(folder / PERSONAL, personal)
+            adain = become_personal(own, folder / PERSONAL)
         return _drawn(self._generator(own, shots, adain), scene, self._drawing)
 
 

@@ -18,7 +18,7 @@ from thvideo.pipeline.plan import Step, plan
 from thvideo.pipeline.report import Made, comparison_path, report_path, write_report
 from thvideo.stages.base import Job, Resources
 from thvideo.stages.handover import Handover
-from thvideo.workspace.durable import disk_full, is_disk_full
+from thvideo.workspace.durable import disk_full, is_disk_full, lies_in
 from thvideo.workspace.health import DamagedError
 from thvideo.workspace.store import Workspace
 
@@ -285,7 +285,7 @@ def _failures_explained(place: Path) -> Iterator[None]:
     except (OSError, ThvideoError) as error:
         if is_disk_full(error):
             raise disk_full(place) from error
-        if isinstance(error, OSError) and _lies_in(error.filename, place):
+        if isinstance(error, OSError) and lies_in(error.filename, place):
             raise WorkspaceError(
                 f"{error.filename} cannot be used ({error.strerror})",
                 hint="run again, or pass --workspace DIR with another folder",
@@ -295,10 +295,6 @@ def _failures_explained(place: Path) -> Iterator[None]:
         if is_out_of_memory(error):
             raise no_memory() from error
         raise
-
-
-def _lies_in(file_name: object, folder: Path) -> bool:
-    return isinstance(file_name, str | Path) and Path(file_name).is_relative_to(folder)
 
 
 def _deliver(

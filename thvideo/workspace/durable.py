@@ -3,7 +3,9 @@
 import errno
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,7 +125,27 @@ def remove_dead_parts(folder: Path) -> None:
         process = part.name.removeprefix(_PART).partition("-")[0]
         if process.isdigit() and not _is_alive(int(process)):
             with suppress(OSError):
-                part.unlink()
+                remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all in it, and of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """Make a folder for unfinished files that is gone after the block, or with the next one made.
+
+    Raises:
+        OSError: The place refuses.
+    """
+    remove_dead_parts(place)
+    with tempfile.TemporaryDirectory(prefix=f"{_PART}{os.getpid()}-", dir=place) as name:
+        yield Path(name)
 
 
 def _is_alive(process: int) -> bool:
@@ -176,4 +198,14 @@ def disk_errors_explained(place: Path) -> Iterator[None]:
                 f"{place} cannot be written ({error.strerror})",
                 hint="pass --workspace DIR with a folder you may write to",
             ) from error
+        if lies_in(error.filename, place):
+            raise WorkspaceError(
+                f"{error.filename} cannot be used ({error.strerror})",
+                hint="remove or mend it, then run again",
+            ) from error
         raise
+
+
+def lies_in(file_name: object, folder: Path) -> bool:
+    """Tell whether the file that an error names lies in a folder."""
+    return isinstance(file_name, str | Path) and Path(file_name).is_relative_to(folder)

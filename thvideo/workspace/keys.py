@@ -12,7 +12,7 @@ from typing import Any
 
 from thvideo.errors import InputError
 from thvideo.reading import json_of
-from thvideo.workspace.durable import write_whole
+from thvideo.workspace.durable import open_regular, write_whole
 
 #: Read at once of a file that is hashed.
 READ_BYTES = 1 << 20
@@ -21,6 +21,9 @@ _MEMO_FROM_BYTES = 1 << 20
 # File systems keep times in steps of up to 2 s (FAT); a file changed more recently could change
 # again without a new time, so that its digest is not remembered yet.
 _SETTLED_NS = 2_000_000_000
+
+# More than a memory takes.
+_MEMORY_BYTES = 4096
 
 FileSignature = tuple[int, int, int]
 
@@ -144,7 +147,8 @@ class DigestMemo:
             # Without the memory the run is only slower: a full disk is reported elsewhere.
             with contextlib.suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                write_whole(entry, json.dumps({"signature": before, "sha256": digest}))
+                memory = {"signature": before, "sha256": digest, "seal": _seal(before, digest)}
+                write_whole(entry, json.dumps(memory))
         return digest
 
     def _entry(self, path: Path) -> Path:
@@ -152,11 +156,18 @@ class DigestMemo:
         return self._folder / f"{name}.json"
 
 
+def _seal(signature: FileSignature, digest: object) -> str:
+    """Return a digest of what is remembered, so that damage is not taken for another file."""
+    return hashlib.sha256(json.dumps([signature, digest]).encode()).hexdigest()
+
+
 def _remembered(entry: Path, signature: FileSignature) -> str | None:
     try:
-        memory = json_of(entry.read_text(encoding="utf-8"))
-        if tuple(memory["signature"]) == signature:
-            return str(memory["sha256"])
+        with open_regular(entry) as file:
+            memory = json_of(file.read(_MEMORY_BYTES))
+        digest = memory["sha256"]
+        if memory["seal"] == _seal(signature, digest):
+            return str(digest)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None

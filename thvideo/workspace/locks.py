@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from thvideo.errors import WorkspaceError
-from thvideo.workspace.durable import disk_errors_explained, remove_dead_parts, write_whole
+from thvideo.workspace.durable import (
+    disk_errors_explained,
+    open_regular,
+    remove,
+    remove_dead_parts,
+    write_whole,
+)
 
 #: Held by whoever begins a run or removes something, so that neither meets the other.
 ALL = "workspace"
@@ -96,8 +102,8 @@ class Locks:
         keys: set[str] = set()
         for path in self._lists():
             if self._is_read_only or not _is_free(path.with_suffix(".lock")):
-                with contextlib.suppress(OSError, UnicodeDecodeError):
-                    keys |= set(path.read_text(encoding="utf-8").split())
+                with contextlib.suppress(OSError), open_regular(path) as file:
+                    keys |= set(file.read().decode("utf-8", "replace").split())
         return frozenset(keys)
 
     def clean(self) -> None:
@@ -107,7 +113,7 @@ class Locks:
         """
         for path in self._lists():
             if _is_free(path.with_suffix(".lock")):
-                path.unlink(missing_ok=True)
+                remove(path)
                 path.with_suffix(".lock").unlink(missing_ok=True)
         needed = self.keys_in_use() | {ALL}
         for path in sorted((self._root / "locks").glob("*.lock")):
@@ -136,16 +142,18 @@ def _acquired(
     until_s = time.monotonic() + timeout_s
     while True:
         try:
-            with disk_errors_explained(path.parent.parent):
-                lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             if timeout_s >= 0 and time.monotonic() >= until_s:
                 raise
         except OSError as error:
-            raise WorkspaceError(
-                f"{path} cannot be used as a lock ({_what_lies_at(path) or error.strerror})",
-                hint="remove it, or pass --workspace DIR with another folder",
-            ) from error
+            if path.is_symlink() or path.is_dir():
+                raise WorkspaceError(
+                    f"{path} is a {'link' if path.is_symlink() else 'folder'} and no lock",
+                    hint="remove it, or pass --workspace DIR with another folder",
+                ) from error
+            with disk_errors_explained(path.parent.parent):
+                raise
         else:
             return lock.release
         meanwhile()
@@ -161,9 +169,3 @@ def _is_free(path: Path) -> bool:
     except (Timeout, WorkspaceError):
         return False
     return True
-
-
-def _what_lies_at(path: Path) -> str:
-    if path.is_symlink():
-        return "it is a link"
-    return "it is a folder" if path.is_dir() else ""

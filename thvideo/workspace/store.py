@@ -18,6 +18,7 @@ from thvideo.workspace.durable import (
     fsync_folder,
     is_disk_full,
     refuses,
+    remove,
     write_whole,
 )
 from thvideo.workspace.health import MANIFEST, Checks, Depth, read_checked, read_manifest
@@ -129,7 +130,7 @@ class Build:
         folder, payload = self.chunks.folder, self.chunks.payload()
         for path in folder.iterdir():
             if path.name not in {JOURNAL, *payload}:
-                _remove(path)
+                remove(path)
         # The order of names is part of what "the same bytes" means.
         text = Manifest(**(vars(manifest) | {"payload": payload})).to_json()
         write_whole(folder / MANIFEST, text)
@@ -278,8 +279,11 @@ class Workspace:
         with self.locks.held(key, meanwhile=meanwhile):
             existing = None if anew else self.find(stage, key)
             with disk_errors_explained(self.root):
+                partial = self.partial_folder(key)
                 if anew:
-                    shutil.rmtree(self.partial_folder(key), ignore_errors=True)
+                    remove(partial)
+                elif os.path.lexists(partial) and (partial.is_symlink() or not partial.is_dir()):
+                    self.put_part_away(partial, "it is no folder")
                 build = Build(self, stage, key, existing)
             if existing is not None:
                 shutil.rmtree(self.partial_folder(key), ignore_errors=True)
@@ -304,13 +308,6 @@ class Workspace:
 def utc_now() -> str:
     """Return the present time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _not_made(root: Path, error: OSError) -> WorkspaceError:
