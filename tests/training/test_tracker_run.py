@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from thvideo.models.detector import STRIDE_PX
 from thvideo.models.landmark_net import CROP_PX, ConvNorm, soft_argmax
+from thvideo.models.precision import Precision
 from thvideo.training import timed_run
-from thvideo.training.timed_run import Batch, RunOptions, TimedRun, prefetched, rate_at
+from thvideo.training.timed_run import Batch, RunOptions, Seen, TimedRun, prefetched, rate_at
 from thvideo.training.tracker_detector import centre_targets, giou
 from thvideo.training.tracker_export import Origin, export_weights
 from thvideo.training.tracker_landmarks import landmark_loss, target_maps
@@ -127,6 +128,22 @@ def test_a_run_learns_ends_on_time_and_goes_on_where_it_stopped(
         torch.testing.assert_close(value, net.state_dict()[name])
     again.fit(_batches(), _loss, lambda _: {})
     assert again.step == run.step
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_net_alone_is_trained_in_the_arithmetic_of_the_options(
+    tmp_path: Path, precision: Precision
+) -> None:
+    kinds = []
+
+    def loss(net: Seen, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+        seen = net(batch["x"])
+        kinds.append((seen.dtype, torch.is_autocast_enabled("cpu")))
+        return seen.float().mean(), {}
+
+    run = TimedRun(_Line(), _Line(), tmp_path, RunOptions(seconds=1e-6, precision=precision))
+    run.fit(_batches(), loss, lambda _: {})
+    assert kinds == [({"fp32": torch.float32, "bf16": torch.bfloat16}[precision], False)]
 
 
 def test_an_error_while_making_batches_reaches_the_trainer() -> None:

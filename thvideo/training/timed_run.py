@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from thvideo.errors import InputError
+from thvideo.models.precision import Precision, arithmetic
 
 Batch = dict[str, Tensor]
+# What a net sees in a batch.
+Seen = Callable[[Tensor], tuple[Tensor, Tensor]]
 # Loss of a batch at a progress in 0..1, and what to log.
-Loss = Callable[[nn.Module, Batch, float], tuple[Tensor, dict[str, float]]]
+Loss = Callable[[Seen, Batch, float], tuple[Tensor, dict[str, float]]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -33,6 +36,7 @@ class RunOptions:
         average_steps: length of the moving average of the weights.
         save_every_s: seconds between checkpoints (and measurements).
         seed: of the data and the first weights.
+        precision: arithmetic of the net.
     """
 
     seconds: float
@@ -42,6 +46,7 @@ class RunOptions:
     average_steps: int = 400
     save_every_s: float = 240.0
     seed: int = 0
+    precision: Precision = "fp32"
 
 
 def rate_at(progress: float, options: RunOptions) -> float:
@@ -132,7 +137,7 @@ class TimedRun:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             self.net.train()
-            loss, stats = loss_of(self.net, next(batches), progress)
+            loss, stats = loss_of(self._seen, next(batches), progress)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -148,6 +153,11 @@ class TimedRun:
                 self._log({"val/" + name: value for name, value in evaluate(self.average).items()})
         self.save()
         self._log({"val/" + name: value for name, value in evaluate(self.average).items()})
+
+    def _seen(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        with arithmetic(self._options.precision, pictures.device):
+            seen: tuple[Tensor, Tensor] = self.net(pictures)
+        return seen
 
     def save(self) -> None:
         """Write the averaged net, and everything that `resume` needs."""

@@ -5,9 +5,11 @@ python -m thvideo.training.tracker landmarks --data DATA --out RUN --minutes 45
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import torch
 
+from thvideo.models.precision import Precision
 from thvideo.training.timed_run import RunOptions
 from thvideo.training.tracker_detector import train_detector
 from thvideo.training.tracker_landmarks import train_landmarks
@@ -24,6 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--first-weights", type=Path, default=None)
     parser.add_argument("--empty", type=Path, default=None, help="folder of face-free pictures")
     return parser.parse_args(arguments)
@@ -33,7 +36,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the training that the command line asks for."""
     given = parse_arguments(arguments)
     torch.set_num_threads(given.threads)
-    options = RunOptions(seconds=given.minutes * 60, peak_lr=given.peak_lr, seed=given.seed)
+    options = RunOptions(
+        seconds=given.minutes * 60,
+        peak_lr=given.peak_lr,
+        seed=given.seed,
+        precision=given.precision,
+    )
     if given.network == "detector":
         train_detector(
             given.data,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thvideo.models.detector import STRIDE_PX, DetectorNet, pick_peaks
-from thvideo.training.timed_run import Batch, RunOptions, TimedRun, prefetched
+from thvideo.training.timed_run import Batch, RunOptions, Seen, TimedRun, prefetched
 from thvideo.training.tracker_data import (
     FaceSampler,
     read_clips,
@@ -72,11 +72,10 @@ def giou(first: Tensor, second: Tensor) -> Tensor:
     return shared / union - (hull - union) / hull
 
 
-def detector_loss(net: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+def detector_loss(net: Seen, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
     """Penalty-reduced focal loss of the centres (Eq. 1 of arXiv:1904.07850) and GIoU of boxes."""
     pictures = batch["pictures"].float() / 255
-    with torch.autocast(pictures.device.type, torch.bfloat16):
-        logits, boxes = net(pictures)
+    logits, boxes = net(pictures)
     logits = logits.float().clamp(-12, 12)
     heat, owner = centre_targets(batch["boxes"], *logits.shape[1:])
     score = logits.sigmoid()

@@ -24,7 +24,7 @@ from thvideo.models.landmark_net import (
 )
 from thvideo.shapes import F32Array, U8Array
 from thvideo.training.spoil import occlude, spoil, texture
-from thvideo.training.timed_run import Batch, RunOptions, TimedRun, prefetched
+from thvideo.training.timed_run import Batch, RunOptions, Seen, TimedRun, prefetched
 from thvideo.training.tracker_data import (
     LID_PAIRS,
     Face,
@@ -183,14 +183,13 @@ def target_maps(points: Tensor, size: int) -> Tensor:
     return bump[:, :, 1, :, None] * bump[:, :, 0, None, :]
 
 
-def landmark_loss(net: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
+def landmark_loss(net: Seen, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the maps, robust distance of the points and face or no face.
 
     Samples whose error stays above `WRONG_LABEL` after two fifths of the run hardly count.
     """
     crops = batch["crops"].float() / 255
-    with torch.autocast(crops.device.type, torch.bfloat16):
-        maps, face = net(crops)
+    maps, face = net(crops)
     maps, face = maps.float(), face.float()
     points = batch["points"]
     there = points[:, 0, 0].isfinite()
