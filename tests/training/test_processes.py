@@ -18,21 +18,29 @@ SCRIPT = Path(__file__).with_name("part_of_a_run.py")
 N_STEPS = 4
 
 
-def trained(data: Path, folder: Path, n_processes: int) -> list[dict[str, float]]:
-    """Train on drawn faces in so many processes; return the log's lines."""
+def side_by_side(arguments: list[str], environments: list[dict[str, str]]) -> list[str]:
+    """Run Python in processes that meet, one an environment; return what they say."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    parts = []
-    for rank in range(n_processes):
+    parts, n_processes = [], len(environments)
+    for rank, own in enumerate(environments):
         names = {"RANK": rank, "WORLD_SIZE": n_processes, "MASTER_PORT": port, "LOCAL_RANK": rank}
         told = {name: str(value) for name, value in names.items()} if n_processes > 1 else {}
-        env = environment(MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1", **told)
-        call = [sys.executable, str(SCRIPT), str(data), str(folder), str(N_STEPS)]
-        parts.append(subprocess.Popen(call, env=env, stderr=subprocess.PIPE, text=True))
+        env = environment(MASTER_ADDR="127.0.0.1", OMP_NUM_THREADS="1", **told, **own)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        parts.append(subprocess.Popen([sys.executable, *arguments], env=env, text=True, **pipes))
+    said = []
     for part in parts:
-        _, said = part.communicate(timeout=200)
-        assert part.returncode == 0, said
+        out, err = part.communicate(timeout=200)
+        assert part.returncode == 0, err
+        said.append(out)
+    return said
+
+
+def trained(data: Path, folder: Path, n_processes: int) -> list[dict[str, float]]:
+    """Train on drawn faces in so many processes; return the log's lines."""
+    side_by_side([str(SCRIPT), str(data), str(folder), str(N_STEPS)], [{}] * n_processes)
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -57,6 +65,14 @@ def test_two_processes_give_the_losses_and_weights_of_one(drawn: Path, tmp_path:
     assert max(apart.values()) < 5e-3, max(apart, key=apart.__getitem__)
     assert apart["discriminator.columns.weight"] < 2e-3
     assert sum(apart.values()) / len(apart) < 2e-3
+
+
+def test_machines_of_which_one_is_faster_in_fp32_all_train_in_it(drawn: Path) -> None:
+    call = ["-m", "thvideo", "metatrain", "--data", str(drawn), "--dry-run", "--json"]
+    machines = [{"THVIDEO_PRECISION": taken} for taken in ("bf16", "fp32")]
+    first, other = side_by_side(call, machines)
+    assert json.loads(first)["precision"] == "fp32"
+    assert not other
 
 
 def test_parts_of_a_batch_are_all_of_it() -> None:
