@@ -21,9 +21,13 @@ _SWSCALE_MATRICES = {
     "bt2020c": "bt2020",
 }
 _FULL_RGB = {"matrix": "gbr", "range": "full"}
-# Luminance of SDR white in an HDR picture, in cd/m2 (ITU-R BT.2408 has 203 for graphics; 100 is
-# what tone mapping by `tonemap=hable` is made for).
-_SDR_WHITE_NITS = 100
+# Luminance of SDR white in an HDR picture, in cd/m2 (ITU-R BT.2408): what an SDR picture can show
+# looks as it does there.
+_SDR_WHITE_NITS = 203
+# Brighter light is pressed together between this share of SDR white and white, up to the
+# brightest light of the usual displays.
+_KNEE = 0.8
+_PEAK_NITS = 1000
 
 
 def frames_arguments(
@@ -102,7 +106,8 @@ def _tone_mapped(stream: Any, info: VideoInfo, size: tuple[int, int]) -> Any:
     stream = _tagged(stream, info)
     stream = stream.filter("zscale", size[1], size[0], transfer="linear", npl=_SDR_WHITE_NITS)
     stream = stream.filter("format", "gbrpf32le").filter("zscale", primaries="bt709")
-    stream = stream.filter("tonemap", "hable", desat=0)
+    peak = _PEAK_NITS / _SDR_WHITE_NITS
+    stream = stream.filter("tonemap", "mobius", param=_KNEE, peak=peak, desat=0)
     stream = stream.filter("zscale", transfer="bt709", **_FULL_RGB)
     return stream.filter("format", "gbrp").filter("format", "rgb24")
 
