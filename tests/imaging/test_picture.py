@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageFile
 
 from thvideo.errors import InputError
-from thvideo.imaging.picture import is_picture, load_picture, save_png
+from thvideo.imaging.picture import load_picture, picture_kind, save_png
 from thvideo.shapes import U8Array
 
 
@@ -45,13 +45,13 @@ def test_ordinary_pictures_come_out_as_they_are(
     path = tmp_path / f"scene{suffix}"
     Image.fromarray(scene()).save(path, **options)
     assert close(load_picture(path, 4096), scene(), limit)
-    assert is_picture(path)
+    assert picture_kind(path) == "still"
 
 
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "scene.mp4"
     Image.fromarray(scene()).save(path, format="PNG")
-    assert is_picture(path)
+    assert picture_kind(path) == "still"
     assert close(load_picture(path, 4096), scene(), 0)
 
 
@@ -181,11 +181,11 @@ def test_an_animation_is_no_picture_but_gives_its_first_frame(tmp_path: Path) ->
     for name, options in kinds.items():
         path = tmp_path / name
         first.save(path, save_all=True, append_images=[second], duration=100, **options)
-        assert not is_picture(path)
+        assert picture_kind(path) == "animation"
         # A GIF has 256 colours.
         assert close(load_picture(path, 4096), scene(), 24 if name == "a.gif" else 0)
     first.save(tmp_path / "still.gif")
-    assert is_picture(tmp_path / "still.gif")
+    assert picture_kind(tmp_path / "still.gif") == "still"
 
 
 def test_larger_pictures_are_reduced_to_max_side(tmp_path: Path) -> None:
@@ -259,14 +259,14 @@ def test_what_is_not_a_picture_is_refused_and_not_taken_for_one(tmp_path: Path) 
     for name, content in files.items():
         path = tmp_path / name
         path.write_bytes(content)
-        assert not is_picture(path), name
+        assert picture_kind(path) is None, name
         with pytest.raises(InputError, match=name):
             load_picture(path, 1080)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    assert not is_picture(tmp_path / "none.png")
-    assert not is_picture(tmp_path)
+    assert picture_kind(tmp_path / "none.png") is None
+    assert picture_kind(tmp_path) is None
     with pytest.raises(InputError, match="does not exist"):
         load_picture(tmp_path / "none.png", 1080)
     with pytest.raises(InputError, match="not a file"):

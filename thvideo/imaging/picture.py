@@ -1,15 +1,17 @@
-"""Read any still picture as upright 8-bit sRGB, and write PNG."""
+"""Read any picture, still or animated, as upright 8-bit sRGB, and write PNG."""
 
-import struct
 import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from thvideo.errors import InputError
+from thvideo.imaging.finish import DAMAGE, finish
 from thvideo.shapes import U8Array, check_shape
 
 MIN_SIDE_PX = 64
@@ -17,69 +19,149 @@ MAX_PIXELS = 100_000_000
 # Only formats for pictures: Pillow also knows documents that start other programs (EPS) and
 # recognises MPEG streams that it cannot read.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
-# What Pillow's decoders raise on damaged files: whatever the bytes lead them to.
-DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError),
-    *(ArithmeticError, RuntimeError, AssertionError, struct.error, zlib.error),
-)
-# Transparent parts of a picture show white, as on paper.
-PAPER = (255, 255, 255)
+_ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
+# Brands of ISO/IEC 23008-12; Pillow tells by itself which of the last two hold AVIF.
+_HEIC = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+# Browsers show for this long what asks for no time at all.
+_HARDLY_MS, _USUAL_MS = 10, 100
+
+# Where the features of an extended WebP stand, and the one for transparency.
+_WEBP_FLAGS, _WEBP_ALPHA = 20, 0x10
+
+PictureKind = Literal["still", "animation"]
 
 
-def is_picture(path: Path) -> bool:
-    """Say by its content whether a file is one still picture; an animation is a video."""
+class Picture(NamedTuple):
+    """A picture as it is meant to be seen.
+
+    Args:
+        pixels: `[H, W, 3]` RGB.
+        notices: What the person should know of its colours, in sentences.
+    """
+
+    pixels: U8Array
+    notices: tuple[str, ...]
+
+
+def picture_kind(path: Path) -> PictureKind | None:
+    """Say by its content whether a file is a still picture, an animation, or neither."""
     try:
         with _open(path) as image:
             # Phones store a second view or a depth map beside a JPEG (MPO): still one picture.
-            animated = image.format in ("GIF", "WEBP", "PNG", "AVIF")
-            return not (animated and getattr(image, "is_animated", False))
+            moves = image.format in _ANIMATED and getattr(image, "is_animated", False)
+            return "animation" if moves else "still"
     except Image.DecompressionBombError:
-        return True
+        return "still"
     except DAMAGE:
-        return False
+        return "still" if _is_heic(path) else None
 
 
 def load_picture(path: Path, max_side: int) -> U8Array:
+    """Return the pixels `[H, W, 3]` of ``read_picture``."""
+    return read_picture(path, max_side).pixels
+
+
+def read_picture(path: Path, max_side: int) -> Picture:
     """Read a picture as it is meant to be seen.
 
-    Colours are converted to sRGB from the embedded profile, EXIF rotation is applied,
-    transparent parts show white, 16-bit greys are scaled, an animation gives its first frame.
+    Colours are converted to sRGB, EXIF rotation is applied, transparent parts show white, 16-bit
+    greys are scaled, an animation gives its first frame.
 
     Args:
-        path: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, AVIF or JPEG 2000.
+        path: JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, AVIF or JPEG 2000, and HEIC where
+            pillow-heif is installed.
         max_side: A larger picture is reduced so that its longer side has this many pixels.
-
-    Returns:
-        `[H, W, 3]` RGB.
 
     Raises:
         InputError: The file is missing, empty, damaged, not a picture, less than 64 pixels on a
             side, or more than 100 megapixels.
     """
     _check_file(path)
-    try:
-        with _open(path) as image:
+    with _faults_explained(path), _open(path) as image:
+        _check_size(path, *image.size)
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; twice the wanted size leaves
+        # the fine reduction to a proper filter.
+        longer = max(image.size)
+        if longer > 2 * max_side:
+            shrink = 2 * max_side / longer
+            image.draft(None, (int(image.width * shrink), int(image.height * shrink)))
+        image.load()
+        return Picture(*finish(path, image, max_side))
+
+
+class Animation:
+    """The frames of a GIF, WebP, APNG or AVIF that moves.
+
+    Args:
+        path: The file.
+        max_side: Larger frames are reduced as ``read_picture`` does.
+
+    Raises:
+        InputError: As ``read_picture``.
+    """
+
+    def __init__(self, path: Path, max_side: int) -> None:
+        self._path, self._max_side = path, max_side
+        self.durations_ms: list[float] = []
+        self.notices: tuple[str, ...] = ()
+        with _faults_explained(path), _open(self._content()) as image:
             _check_size(path, *image.size)
-            # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; twice the wanted size leaves
-            # the fine reduction to a proper filter.
-            longer = max(image.size)
-            if longer > 2 * max_side:
-                shrink = 2 * max_side / longer
-                image.draft(None, (int(image.width * shrink), int(image.height * shrink)))
-            image.load()
-            return _finish(path, image, max_side)
+            # An APNG may begin with a still for those who know no animations.
+            self._first = int(bool(image.info.get("default_image")))
+            self.n_frames = getattr(image, "n_frames", 1) - self._first
+
+    def frames(self) -> Iterator[U8Array]:
+        """Yield each frame `[1, H, W, 3]`, and fill ``durations_ms`` and ``notices`` meanwhile.
+
+        Raises:
+            InputError: A frame is damaged.
+        """
+        self.durations_ms.clear()
+        with _open(self._content()) as image:
+            for number in range(self.n_frames):
+                with _faults_explained(self._path, f" at frame {number}"):
+                    image.seek(self._first + number)
+                    image.load()
+                    pixels, self.notices = finish(self._path, image, self._max_side)
+                asked_ms = float(image.info.get("duration") or 0)
+                self.durations_ms.append(asked_ms if asked_ms > _HARDLY_MS else _USUAL_MS)
+                yield pixels[None]
+
+    def _content(self) -> Path | BytesIO:
+        """Return the file, of a WebP marked as one with transparent parts.
+
+        Writers leave the mark out where every frame is opaque, even if no frame covers a rim.
+        """
+        with self._path.open("rb") as file:
+            if file.read(16)[8:] != b"WEBPVP8X":
+                return self._path
+            file.seek(0)
+            data = bytearray(file.read())
+        data[_WEBP_FLAGS] |= _WEBP_ALPHA
+        return BytesIO(data)
+
+
+@contextmanager
+def _faults_explained(path: Path, where: str = "") -> Iterator[None]:
+    """Turn what Pillow raises into our error."""
+    try:
+        yield
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path} has more than {MAX_PIXELS // 1_000_000} megapixels", hint=_REDUCE_HINT
         ) from error
     except UnidentifiedImageError as error:
+        if _is_heic(path):
+            raise InputError(
+                f"{path} is HEIC, which needs pillow-heif", hint="pip install 'thvideo[heic]'"
+            ) from error
         raise InputError(
             f"{path} is not a picture that can be read",
-            hint="give a JPEG, PNG, WebP or TIFF; convert other formats (HEIC, RAW, SVG) first",
+            hint="give a JPEG, PNG, WebP or TIFF; convert other formats (RAW, SVG) first",
         ) from error
     except DAMAGE as error:
         raise InputError(
-            f"{path} is damaged or cut short: {error}",
+            f"{path} is damaged or cut short{where}: {error}",
             hint="copy or download the file again, or open it and save it as PNG",
         ) from error
 
@@ -98,11 +180,31 @@ def save_png(path: Path, picture: U8Array) -> None:
 _REDUCE_HINT = "make it smaller first; 4096 pixels on the longer side are plenty"
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: Path | BytesIO) -> Image.Image:
     with warnings.catch_warnings():
         # Pillow warns from 89 megapixels on; our own limit is checked from the header.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        return Image.open(file, formats=(*FORMATS, *_heif_formats()))
+
+
+@cache
+def _heif_formats() -> tuple[str, ...]:
+    """Teach Pillow HEIC where the extra for it is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return ()
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _is_heic(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC
 
 
 def _check_file(path: Path) -> None:
@@ -126,91 +228,3 @@ def _check_size(path: Path, width: int, height: int) -> None:
             f"{MAX_PIXELS // 1_000_000} are read",
             hint=_REDUCE_HINT,
         )
-
-
-def _finish(path: Path, image: Image.Image, max_side: int) -> U8Array:
-    """Make a decoded picture small, upright, sRGB and opaque, in that order of cost."""
-    profile = image.info.get("icc_profile")
-    plain = _eight_bits(path, image)
-    longer = max(plain.size)
-    if longer > max_side:
-        size = tuple(max(1, round(side * max_side / longer)) for side in plain.size)
-        plain = plain.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    plain = _upright(image, plain)
-    alpha = plain.getchannel("A") if plain.mode in ("RGBA", "LA") else None
-    if alpha is not None:
-        plain = plain.convert("RGB" if plain.mode == "RGBA" else "L")
-    colour = _to_srgb(plain, profile)
-    if alpha is not None:
-        colour = Image.composite(colour, Image.new("RGB", colour.size, PAPER), alpha)
-    return np.asarray(colour, dtype=np.uint8).copy()
-
-
-def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
-    """Turn every mode into L, LA, RGB, RGBA, CMYK or LAB with 8 bits."""
-    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
-        if "transparency" in image.info and image.mode in ("L", "RGB"):
-            return image.convert("RGBA")
-        return image
-    if image.mode.startswith("I"):
-        # Pillow would clip these to 255.
-        values = np.asarray(image).astype(np.float64)
-        if values.min() < 0 or values.max() > 65535:
-            raise InputError(
-                f"{path} has pixel values outside 0 to 65535",
-                hint="convert it to an ordinary 8-bit or 16-bit picture",
-            )
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
-    if image.mode == "F":
-        raise InputError(
-            f"{path} holds floating-point pixels, whose brightness range is unknown",
-            hint="convert it to an ordinary 8-bit or 16-bit picture",
-        )
-    if image.mode in ("P", "PA"):
-        transparent = image.mode == "PA" or "transparency" in image.info
-        return image.convert("RGBA" if transparent else "RGB")
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _upright(original: Image.Image, plain: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says; a broken EXIF block says nothing."""
-    try:
-        orientation = original.getexif().get(0x0112, 1)
-    except DAMAGE:
-        return plain
-    if orientation not in range(2, 9):
-        return plain
-    tagged = plain.copy()
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    tagged.info = {"exif": exif.tobytes()}
-    return ImageOps.exif_transpose(tagged)
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert to sRGB with the embedded profile; one that does not fit is left out."""
-    if profile:
-        try:
-            return _convert_profile(image, profile)
-        except (ImageCms.PyCMSError, *DAMAGE):
-            pass
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return ImageCms.profileToProfile(
-            image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        ) or image.convert("RGB")
-    return image.convert("RGB")
-
-
-def _convert_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
-        ImageCms.ImageCmsProfile(BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    if converted is None:
-        raise ValueError("no converted picture")
-    return converted

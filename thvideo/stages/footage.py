@@ -11,6 +11,7 @@ from thvideo.video.timing import FrameTimes
 from thvideo.workspace.store import Artifact
 
 PICTURE = "frame.png"
+FRAMES = "frames.mkv"
 INFO = "video.json"
 TIMES = "times.npz"
 

@@ -1,5 +1,6 @@
 """Exact frame times: whole ticks of a time base, never floating-point seconds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -107,3 +108,10 @@ class FrameTimes:
         """Return ``n_frames`` times at a constant rate, one numerator of the rate as the tick."""
         pts = np.arange(n_frames, dtype=np.int64) * rate.denominator
         return FrameTimes(pts, Fraction(1, rate.numerator), rate.denominator)
+
+    @staticmethod
+    def of_durations_ms(durations_ms: Sequence[float]) -> "FrameTimes":
+        """Return the times of frames that are shown for so long each; roundings do not add up."""
+        ends = np.rint(np.cumsum(durations_ms) * 1000).astype(np.int64)
+        pts = np.append(np.int64(0), ends[:-1])
+        return FrameTimes(pts, Fraction(1, 1_000_000), int(ends[-1] - pts[-1]))
