@@ -209,6 +209,25 @@ def test_where_a_turn_is_held_back_the_mouth_is_not(generator: WarpGenerator) ->
     assert gap(settled[1]) > 0.95 * gap(turned[1])
 
 
+def test_a_mouth_seen_from_the_side_is_opened_in_the_faces_own_plane() -> None:
+    side = posed(closed_face(), (35, 0, 0))[0]
+    generator = WarpGenerator(noise_picture()[None], side[None], CPU)
+    frame = generator._frames[2]
+    assert 0.15 < abs(frame.turned) < 0.75
+    # Seen from the side too, the face's middle is the middle of the mouth's coordinates.
+    shown = [51, 57, 62, 66, 60, 64]
+    x, y = frame.to_local(torch.from_numpy(side[shown]).float())
+    assert x[:4].mean().abs() < 0.05
+    torch.testing.assert_close(x[4:], torch.tensor([-1.0, 1.0]), atol=1e-5, rtol=0)
+    back = torch.stack(frame.to_pixels(x, y), dim=-1).numpy()
+    np.testing.assert_allclose(back, side[shown], atol=1e-3)
+    # What its far lips would be torn by is held back, and only that.
+    wide = posed(opened(0.4), (35, 0, 0))
+    gap = np.linalg.norm(generator.settle(wide)[0, 66] - generator.settle(wide)[0, 62])
+    asked = np.linalg.norm(wide[0, 66] - wide[0, 62])
+    assert 0.45 * asked <= gap <= asked
+
+
 def test_lips_and_the_skin_around_them_keep_their_order(source: F64Array) -> None:
     # Every row has its own brightness: skin that folded would get darker downwards.
     rows = np.linspace(20, 240, SIZE_PX).astype(np.uint8)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -125,7 +127,8 @@ class Mouth:
 
     Args:
         lips: Their outer edges.
-        room: How far skin gives way: to the nose and to the chin, in the mouth's coordinates.
+        room: How far skin gives way in the mouth's coordinates: to the nose, and to the jaw's line
+            ``[B, H, W]``.
         teeth_edge: Where the upper teeth end ``[B, H, W]``.
         stretch: How much higher the head's warp has made mouth and lips ``[B, 1, 1]``; what lies
             behind them is not stretched.
@@ -135,7 +138,7 @@ class Mouth:
     """
 
     lips: Lips
-    room: tuple[float, float]
+    room: tuple[Tensor, Tensor]
     teeth_edge: Tensor
     stretch: Tensor
     colours: MouthColours
@@ -169,9 +172,9 @@ def mouth_at(
     edge = along(edge_curve(frame, unposed[:, 70:]), lids.x)
     gap = float(torch.linalg.vector_norm(source[66] - source[62])) / frame.half_px
     guessed = 1 - min(1.0, max(0.0, (gap - _SHUT) / (_OPEN - _SHUT)))
-    nose, chin = (float(frame.to_local(source[point])[1]) for point in (33, 8))
+    room = frame.to_local(source[33])[1], _jaw_line(frame, source, lids.x)
     lips = _lips_at(frame, source, unposed, lids)
-    return Mouth(lips, (nose, chin), edge, stretch[:, None, None].clamp_min(0.5), colours, guessed)
+    return Mouth(lips, room, edge, stretch[:, None, None].clamp_min(0.5), colours, guessed)
 
 
 def _lips_at(frame: Frame, source: Tensor, unposed: Tensor, lids: Lids) -> Lips:
@@ -185,6 +188,18 @@ def _lips_at(frame: Frame, source: Tensor, unposed: Tensor, lids: Lids) -> Lips:
         torch.minimum(edge(unposed, _OUTER_UPPER), lids.new_upper - _LEAST_LIP * _inwards(lids.x)),
         torch.maximum(edge(unposed, _OUTER_LOWER), lids.new_lower + _LEAST_LIP * _inwards(lids.x)),
     )
+
+
+def _jaw_line(frame: Frame, source: Tensor, x: Tensor) -> Tensor:
+    """Return where a face ends below its mouth, at x of any shape."""
+    jaw = torch.stack(frame.to_local(source[3:14]), dim=-1).numpy()
+    # The lower edge of the hull: beyond the chin of a turned head landmarks run back.
+    hull = cv2.convexHull(jaw.astype(np.float32))[:, 0]
+    hull = hull[np.argsort(hull[:, 0])]
+    (x0, y0), (x1, y1) = hull[0], hull[-1]
+    chord = y0 + (hull[:, 0] - x0) * (y1 - y0) / max(x1 - x0, 1e-3)
+    below = hull[hull[:, 1] >= chord]
+    return torch.from_numpy(np.interp(x.numpy(), *below.T)).to(x)
 
 
 def _inwards(x: Tensor) -> Tensor:
@@ -224,9 +239,9 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> tuple
     """
     x, y, lips = lids.x, lids.y, mouth.lips
     new_upper, new_lower = lids.new_upper, torch.maximum(lids.new_lower, lids.new_upper)
-    nose, chin = mouth.room
+    nose, jaw = mouth.room
     upper_y = _lip_column(y, (lips.new_top, new_upper), (lips.top, lids.upper), nose)
-    lower_y = -_lip_column(-y, (-lips.new_bottom, -new_lower), (-lips.bottom, -lids.lower), -chin)
+    lower_y = -_lip_column(-y, (-lips.new_bottom, -new_lower), (-lips.bottom, -lids.lower), -jaw)
     upper_lip = sample(image, *frame.to_pixels(x, upper_y))
     lower_lip = sample(image, *frame.to_pixels(x, lower_y))
     is_lower = ((y - (new_upper + new_lower) / 2) * frame.half_px + 0.5).clamp(0, 1)[:, None]
@@ -237,13 +252,13 @@ def draw_mouth(image: F32Array, frame: Frame, lids: Lids, mouth: Mouth) -> tuple
     moved = moved + ((lids.upper - new_upper).abs() + (lids.lower - new_lower).abs()) * (
         x.abs() < 1
     )
-    near = (y > nose) & (y < chin)
+    near = (y > nose) & (y < jaw)
     change = (2 * frame.half_px * moved).clamp(0, 1) * near
     return face + cover[:, None] * (inside - face), change[:, None]
 
 
 def _lip_column(
-    y: Tensor, new: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor], end: float
+    y: Tensor, new: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor], end: Tensor
 ) -> Tensor:
     """Return where in the source an upper lip and the skin above it come from, ``[B, H, W]``.
 
@@ -251,7 +266,7 @@ def _lip_column(
         y: Places in the mouth's coordinates.
         new: The lip's outer and inner edge there.
         old: The same in the source.
-        end: Where skin is at rest: the nose.
+        end: Where skin is at rest: the nose, broadcast to y.
     """
     (new_outer, new_inner), (outer, inner) = new, old
     # However high a lip is raised, some skin is left.

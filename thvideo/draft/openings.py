@@ -10,7 +10,7 @@ the opening's own coordinates: x runs from corner to corner, -1 to 1, y across i
 unit, positive downwards. A lid is a curve ``y(x) = (1 - x^2) (c0 + c1 x + ...)``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -27,6 +27,7 @@ class Opening:
         upper: Landmarks along the upper lid or inner lip, left to right.
         lower: The same below.
         iris: The iris, or None.
+        middle: Landmarks on the face's middle line; none where that does not pass through it.
         around: Landmarks as far as which its layers reach, beside these.
     """
 
@@ -35,14 +36,19 @@ class Opening:
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     iris: int | None = None
+    middle: tuple[int, ...] = ()
     around: tuple[int, ...] = ()
 
 
 OPENINGS = (
     Opening("eye", (36, 39), (37, 38), (41, 40), iris=68),
     Opening("eye", (42, 45), (43, 44), (47, 46), iris=69),
-    Opening("mouth", (60, 64), (61, 62, 63), (67, 66, 65), None, (33, 48, 54, 8)),
+    Opening("mouth", (60, 64), (61, 62, 63), (67, 66, 65), None, (51, 57, 62, 66), (33, 48, 54, 8)),
 )
+
+
+#: A mouth seen farther from the side than this is treated as one seen so.
+_MOST_TURNED = 0.75
 
 
 @dataclass(frozen=True)
@@ -53,21 +59,29 @@ class Frame:
         middle: ``[2]`` pixels.
         axis: ``[2]`` unit vector from corner to corner.
         half_px: Half the distance of the corners.
+        turned: Where between the corners the opening's own middle is seen, -1 to 1: on a turned
+            head its far half is foreshortened.
     """
 
     middle: Tensor
     axis: Tensor
     half_px: float
+    turned: float = 0.0
 
     def to_local(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return x and y of points ``[..., 2]`` in pixels."""
         offset_x, offset_y = ((points - self.middle) / self.half_px).unbind(dim=-1)
         x = offset_x * self.axis[0] + offset_y * self.axis[1]
         y = offset_y * self.axis[0] - offset_x * self.axis[1]
+        if self.turned:
+            # Corners stay, the middle goes to 0. Beyond the corners it does not matter.
+            x = torch.where(x.abs() < 1, (x - self.turned) / (1 - self.turned * x), x)
         return x, y
 
     def to_pixels(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return x and y in pixels."""
+        if self.turned:
+            x = torch.where(x.abs() < 1, (x + self.turned) / (1 + self.turned * x), x)
         along_x, along_y = self.half_px * self.axis
         return (
             self.middle[0] + along_x * x - along_y * y,
@@ -80,7 +94,11 @@ def frame_of(points: Tensor, opening: Opening) -> Frame:
     start, end = points[opening.corners[0]], points[opening.corners[1]]
     half = float(torch.linalg.vector_norm(end - start)) / 2
     half = max(half, 1.0)
-    return Frame((start + end) / 2, (end - start) / (2 * half), half)
+    frame = Frame((start + end) / 2, (end - start) / (2 * half), half)
+    if not opening.middle:
+        return frame
+    seen_at = float(frame.to_local(points[list(opening.middle)].mean(dim=0))[0])
+    return replace(frame, turned=max(-_MOST_TURNED, min(_MOST_TURNED, seen_at)))
 
 
 def _basis(x: Tensor, n_terms: int) -> Tensor:

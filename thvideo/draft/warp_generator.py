@@ -53,6 +53,10 @@ _RIM = 0.05
 #: Strengths that are tried in turn on frames that fold.
 _STRENGTHS = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)
 
+#: A mouth seen from the side opens less, or its far lips, which the picture hardly shows, would be
+#: torn into a wall: how far off its middle is seen (`Frame.turned`), and its greatest strength.
+_MOUTH_TURNED, _MOUTH_STRENGTH = (0.4, 0.75), (1.0, 0.45)
+
 #: Strength changes over this many frames, so that no frame is seen to be held back.
 _SETTLE_FRAMES = 6
 
@@ -115,6 +119,8 @@ class WarpGenerator:
         self._image = self._picture[None].astype(np.float32)
         self._points = torch.from_numpy(source).float()
         self._frames = [frame_of(self._points, opening) for opening in OPENINGS]
+        turned = max(abs(frame.turned) for frame in self._frames)
+        self._mouth_room = float(np.interp(turned, _MOUTH_TURNED, _MOUTH_STRENGTH))
         self._colours = mouth_colours(self._image, self._points)
         self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
 
@@ -134,6 +140,7 @@ class WarpGenerator:
         at_rest = np.zeros(len(points))
         # Mouths open as far as they can on a head at rest; then heads turn as far as they can.
         mouth = self._strengths(points, lambda part, strength: (at_rest[part], strength))
+        mouth = np.minimum(mouth, self._mouth_room)
         turn = self._strengths(points, lambda part, strength: (strength, mouth[part]))
         edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
         for _ in range(_SETTLE_ROUNDS):
