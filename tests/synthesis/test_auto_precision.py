@@ -1,5 +1,6 @@
 """What "auto" takes is measured once for a machine, and never changes by itself."""
 
+import errno
 import json
 import platform
 import subprocess
@@ -84,10 +85,30 @@ def test_what_cannot_be_remembered_is_fp32(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("THVIDEO_CACHE", str(tmp_path / "file"))
+    looked = probed()
+    taken = auto_precision("cpu")
+    assert (taken.precision, taken.file) == ("fp32", None)
+    assert "cannot be written" in taken.reason
+    monkeypatch.delenv("THVIDEO_CACHE")
+    monkeypatch.setattr(measured, "cache_folder", lambda: Path("~nosuchuser").expanduser())
+    taken = auto_precision("cpu")
+    assert taken.precision == "fp32"
+    assert "no home folder" in taken.reason
+    # Nothing is loaded each time for an answer that nobody would take.
+    assert not looked
+
+
+def test_what_a_full_disk_does_not_take_is_fp32(
+    cache: Path, probed: Speeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Path, "hardlink_to", full)
     probed(1.7, 1.7)
     taken = auto_precision("cpu")
     assert (taken.precision, taken.speed, taken.file) == ("fp32", 1.7, None)
-    assert "cannot be written" in taken.reason
+    assert not list(cache.iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"bf16_speed": "fast"}', '{"bf16_speed": NaN}'])

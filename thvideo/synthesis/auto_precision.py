@@ -98,9 +98,16 @@ def auto_precision(devices: str) -> Choice:
         raise UsageError(f"{VARIABLE} cannot be {said!r}", hint="it is fp32, bf16 or auto")
     if said != "auto":
         return Choice(cast(Precision, said), None, f"{VARIABLE} says so")
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        # Users without a name in a container have none.
+        return Choice("fp32", None, "there is no home folder in which to remember another answer")
     known = _remembered(devices)
     if known is not None:
         return known
+    if not _can_be_written(folder):
+        return _unremembered(None)
     from thvideo.synthesis.device import choose_devices
 
     # By the devices' own names first: "auto" and "cpu" must not differ where they are the same.
@@ -122,7 +129,14 @@ def _of_device(device: "torch.device") -> tuple[Path | None, float]:
     return known.file, known.speed
 
 
-def _unremembered(speed: float) -> Choice:
+def _can_be_written(folder: Path) -> bool:
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK)
+    return False
+
+
+def _unremembered(speed: float | None) -> Choice:
     reason = f"{cache_folder()} cannot be written: another run might find another answer"
     return Choice("fp32", speed, reason)
 
@@ -204,7 +218,6 @@ def _kept(devices: str, speed: float) -> Choice | None:
     memory = known | {"measured": datetime.now(UTC).isoformat(timespec="seconds")} | _machine()
     beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             beside.write_text(json.dumps(memory, indent=1) + "\n", encoding="utf-8")
             if _remembered(devices) is None:
@@ -227,7 +240,12 @@ def _file_of(devices: str) -> Path:
 def _machine() -> dict[str, Any]:
     """What the answer depends on beside the devices' names."""
     switches = {name: os.environ[name] for name in _SWITCHES if os.environ.get(name)}
-    return {"torch": metadata.version("torch"), "switches": switches} | _hardware()
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        # Built here, without a record of it.
+        version = ""
+    return {"torch": version, "switches": switches} | _hardware()
 
 
 @functools.cache
