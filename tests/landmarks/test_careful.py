@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.landmarks.made_faces import Square, SquareTracker, face_at, paint
-from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
+from thvideo.landmarks.careful import find_carefully, landmarks_precisely
 
 
 class PickyTracker(SquareTracker):
@@ -27,21 +27,21 @@ class PickyTracker(SquareTracker):
 def test_a_face_that_fills_the_picture_is_found():
     frame = paint([Square(60, 60, 110)], (120, 120))
     assert len(PickyTracker(0.1, 0.7).detect(frame[None])[0]) == 0
-    found = detect_carefully(frame, PickyTracker(0.1, 0.7))
-    np.testing.assert_allclose(found[0, :4], [5, 5, 115, 115], atol=1)
+    found = find_carefully(frame, PickyTracker(0.1, 0.7))
+    np.testing.assert_allclose(found[0].box[:3], [60, 60, 110], atol=1)
 
 
 def test_a_small_face_is_found_in_a_part_of_the_picture():
     frame = paint([Square(420, 330, 40)], (480, 560))
     assert len(PickyTracker(0.1, 0.7).detect(frame[None])[0]) == 0
-    found = detect_carefully(frame, PickyTracker(0.1, 0.7))
+    found = find_carefully(frame, PickyTracker(0.1, 0.7))
     assert len(found) == 1
-    np.testing.assert_allclose(found[0, :4], [400, 310, 440, 350], atol=1)
+    np.testing.assert_allclose(found[0].box[:3], [420, 330, 40], atol=1)
 
 
 def test_a_face_seen_in_several_views_is_listed_once():
     frame = paint([Square(280, 240, 60), Square(100, 100, 60)], (480, 560))
-    assert len(detect_carefully(frame, SquareTracker())) == 2
+    assert len(find_carefully(frame, SquareTracker())) == 2
 
 
 def test_a_turned_face_is_found_where_it_is():
@@ -56,12 +56,12 @@ def test_a_turned_face_is_found_where_it_is():
             return [boxes[(boxes[:, 2] - boxes[:, 0]) < 70] for boxes in found]
 
     assert len(UprightTracker().detect(frame[None])[0]) == 0
-    found = detect_carefully(frame, UprightTracker())
-    np.testing.assert_allclose(found[0, :4], [110, 60, 170, 120], atol=4)
+    found = find_carefully(frame, UprightTracker())
+    np.testing.assert_allclose(found[0].box[:2], [140, 90], atol=4)
 
 
 def test_nothing_is_found_where_nothing_is():
-    assert detect_carefully(paint([]), SquareTracker()).shape == (0, 5)
+    assert find_carefully(paint([]), SquareTracker()) == []
 
 
 def test_precise_landmarks_average_what_a_tracker_gets_wrong_at_random():

@@ -19,7 +19,7 @@ def texture() -> U8Array:
 
 def shot(frame: int, quality: float, yaw_deg: float, source: int = 0) -> _Shot:
     return _Shot(
-        source, frame, POINTS, Crop(0, 0, 1, SIDE_PX), texture(), np.zeros(4, np.float32),
+        source, frame, 0, POINTS, Crop(0, 0, 1, SIDE_PX), texture(), np.zeros(4, np.float32),
         np.array([yaw_deg, 0, 0]), quality,
     )  # fmt: skip
 

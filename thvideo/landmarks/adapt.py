@@ -21,6 +21,7 @@ from thvideo.landmarks.performance import (
 )
 from thvideo.landmarks.pose import Pose, angles_deg, project, rotation_from_angles
 from thvideo.landmarks.rest import finite_landmarks
+from thvideo.landmarks.upright import shots_upright
 from thvideo.shapes import BoolArray, F32Array, F64Array
 
 __all__ = ["MAX_GROWTH", "MAX_SHIFT", "MAX_TURN_DEG", "AdaptSettings", "adapt"]
@@ -66,7 +67,8 @@ def adapt(
         ValueError: A shape is wrong or a point is not finite.
     """
     settings = AdaptSettings() if settings is None else settings
-    known, source = finite_landmarks(driver), finite_landmarks(source[None])[0]
+    known = shots_upright(finite_landmarks(driver), cuts)
+    source = finite_landmarks(source[None])[0]
     if len(known) == 0:
         return np.zeros((0, schema.N_POINTS, 2))
     seen = np.ones(len(known), dtype=np.bool_) if seen is None else seen

@@ -26,11 +26,13 @@ class Face:
         box: ``[4]`` from the points.
         points: ``[70, 2]`` pixels.
         confidence: 0..1.
+        doubt: What the landmark check has against it (:mod:`thvideo.landmarks.doubt`).
     """
 
     box: F32Array
     points: F32Array
     confidence: float
+    doubt: float = 0.0
 
 
 @dataclass(eq=False)

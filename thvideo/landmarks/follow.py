@@ -13,7 +13,13 @@ from functools import partial
 
 import numpy as np
 
-from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
+from thvideo.landmarks.careful import (
+    IN_PASSING,
+    THOROUGH,
+    find_carefully,
+    landmarks_precisely,
+    less_doubtful,
+)
 from thvideo.landmarks.choice import (
     STRANGER_LIKENESS,
     Candidate,
@@ -29,14 +35,14 @@ from thvideo.landmarks.continuity import (
     link,
     match,
 )
+from thvideo.landmarks.doubt import NO_FACE, SURE
+from thvideo.landmarks.faces import BEGUN, faces_at, looked_at
 from thvideo.landmarks.likeness import describe, similarity
-from thvideo.landmarks.placing import FOUND, look_twice, place
-from thvideo.landmarks.tracker import Tracker, box_from_detection, box_from_points
+from thvideo.landmarks.placing import FOUND, detect_leaning, place
+from thvideo.landmarks.tracker import Tracker, box_from_detection
 from thvideo.landmarks.windows import KEY_INTERVAL, Window, cut_windows
 from thvideo.shapes import BoolArray, F32Array, U8Array
 
-# A tracker's confidence from which a new face is begun.
-_BEGUN = 0.5
 # After so many frames without a face it is looked for anew, by its likeness.
 _LOST_FRAMES = 24
 # Who comes back elsewhere in the picture must be this much like the person followed: 1 in 15
@@ -46,11 +52,8 @@ _SAME_LIKENESS = 0.65
 _NEAR_FRAMES = 16
 # How often the memory of a person's looks is renewed, and by how much.
 _MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
-_MAX_CANDIDATES = 8
 # Windows that are looked at while later key frames are searched; of those larger than this, one.
 _MOST_AHEAD, _LARGE_BYTES = 2, 100_000_000
-# Hands and ears that a detector takes for faces have scores far below those of faces.
-_LEAST_OF_BEST = 0.65
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +210,7 @@ class _Follower:
 
     def _find_carefully(self, window: Window) -> F32Array:
         """Find the face in a picture: there is time for all care."""
-        frame = window.frames[0]
-        detections = detect_carefully(frame, self._tracker)
-        # Paintings and statues may convince less; there is no next frame to wait for.
-        candidates = self._faces(frame, detections) or self._faces(frame, detections, FOUND)
+        candidates = find_carefully(window.frames[0], self._tracker)
         chosen = self._choose([Tracklet({0: face}) for face in candidates], window)
         if chosen is None:
             return np.full((1, 4), np.nan, dtype=np.float32)
@@ -223,15 +223,14 @@ class _Follower:
             Boxes ``[K, 4]`` of the chosen face at the window's key frames, NaN where absent.
         """
         keys = window.keys
-        detections = self._tracker.detect(window.frames[keys])
-        if window.starts_shot and not any(map(len, detections)):
-            detections[0] = detect_carefully(window.frames[0], self._tracker)
+        found = self._tracker.detect(window.frames[keys])
         faces = {
-            key: self._faces(window.frames[key], found)
-            for key, found in zip(keys, detections, strict=True)
+            key: faces_at(window.frames[key], detections, self._tracker)
+            for key, detections in zip(keys, found, strict=True)
         }
-        n_needed = min(2, len(keys))
-        lasting = [track for track in link(faces) if len(track.faces) >= n_needed]
+        lasting = _lasting(link(faces), len(keys))
+        if not any(_least_doubt(track) <= SURE for track in lasting):
+            lasting = self._search(window, lasting)
         chosen = self._choose(lasting, window)
         boxes = np.full((len(keys), 4), np.nan, dtype=np.float32)
         if chosen is not None:
@@ -240,26 +239,26 @@ class _Follower:
                     boxes[row] = chosen.faces[key].box
         return boxes
 
-    def _faces(
-        self, frame: U8Array, detections: F32Array, least_confidence: float = _BEGUN
-    ) -> list[Face]:
-        """Look at every detection; those without a face in them are false."""
-        if len(detections):
-            convincing = _LEAST_OF_BEST * detections[:, 4].max()
-            detections = detections[detections[:, 4] >= convincing]
-        by_size = np.argsort(-(detections[:, 2] - detections[:, 0]), kind="stable")
-        rough = box_from_detection(detections[by_size[:_MAX_CANDIDATES]])
-        if len(rough) == 0:
-            return []
-        frames = np.broadcast_to(frame, (len(rough), *frame.shape))
-        points, confidence = look_twice(frames, rough, self._tracker)
-        boxes = box_from_points(points)
-        faces: list[Face] = []
-        for row in np.argsort(-confidence, kind="stable"):
-            is_new = all(_gap_sides(boxes[row], face.box) > 0.4 for face in faces)
-            if confidence[row] >= least_confidence and np.isfinite(boxes[row]).all() and is_new:
-                faces.append(Face(boxes[row], points[row], float(confidence[row])))
-        return faces
+    def _search(self, window: Window, upright: list[Tracklet]) -> list[Tracklet]:
+        """Look on the first frame with care, and at any turn, and follow on what that finds.
+
+        Args:
+            window: The frames.
+            upright: What was found without, none of it sure.
+        """
+        looks = THOROUGH if window.starts_shot else IN_PASSING
+        tracks = []
+        for face in find_carefully(window.frames[0], self._tracker, looks):
+            faces = {0: face}
+            for key in window.keys[1:]:
+                last = faces[max(faces)]
+                [next_face] = looked_at(window.frames[key], last.box[None], self._tracker)
+                if next_face.confidence >= FOUND and is_same_face(last.box, next_face.box):
+                    faces[key] = next_face
+            tracks.append(Tracklet(faces))
+        tracks = _lasting(tracks, len(window.keys))
+        kept = less_doubtful([_first(track) for track in upright], [_first(t) for t in tracks])
+        return [track for track in (*upright, *tracks) if _first(track) in kept]
 
     def _choose(self, tracklets: list[Tracklet], window: Window) -> Tracklet | None:
         """Choose the person; a stranger is not taken for someone lost within the shot."""
@@ -335,12 +334,12 @@ class _Follower:
         face = self._look_from(frame, last) if was_there else None
         if (
             face is not None
-            and face.confidence >= _BEGUN
+            and face.confidence >= BEGUN
             and not has_drifted(last[None], face.box[None])[0]
         ):
             return face.box, face
         # Whoever was lost meanwhile may be anywhere.
-        [found] = self._tracker.detect(frame, last if was_there else None)
+        [found] = detect_leaning(frame, last[3], self._tracker, last if was_there else None)
         others = box_from_detection(found)
         chosen = match(last, others, n_lost)
         rough = last
@@ -354,8 +353,8 @@ class _Follower:
         return (None if chosen is None else rough), None
 
     def _look_from(self, frame: U8Array, rough: F32Array) -> Face:
-        points, confidence = look_twice(frame, rough[None], self._tracker)
-        return Face(box_from_points(points)[0], points[0], float(confidence[0]))
+        [face] = looked_at(frame[0], rough[None], self._tracker)
+        return face
 
     def _remember(self, window: Window, faces: dict[int, Face]) -> None:
         """Renew the memory of the person's looks now and then, from faces at key frames."""
@@ -371,6 +370,16 @@ def _is_still(window: Window) -> bool:
     return len(window.frames) == 1 and window.starts_shot
 
 
+def _lasting(tracklets: list[Tracklet], n_keys: int) -> list[Tracklet]:
+    """Keep faces that are there for two key frames, if there are so many, and pass the check."""
+    n_needed = min(2, n_keys)
+    return [t for t in tracklets if len(t.faces) >= n_needed and _least_doubt(t) < NO_FACE]
+
+
+def _least_doubt(tracklet: Tracklet) -> float:
+    return min(face.doubt for face in tracklet.faces.values())
+
+
 def _first(tracklet: Tracklet) -> Face:
     return tracklet.faces[min(tracklet.faces)]
 
@@ -382,8 +391,3 @@ def _describe(window: Window, tracklet: Tracklet) -> F32Array:
 
 def _corners(points: F32Array) -> F32Array:
     return np.concatenate([points[:68].min(axis=0), points[:68].max(axis=0)])
-
-
-def _gap_sides(box: F32Array, other: F32Array) -> float:
-    gap = float(np.hypot(box[0] - other[0], box[1] - other[1]))
-    return gap / float(min(box[2], other[2]))

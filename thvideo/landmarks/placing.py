@@ -8,6 +8,7 @@ Shapes: T frames, K key frames.
 
 import numpy as np
 
+from thvideo.imaging.turn import points_back, points_upright, quarter_of, turn_upright
 from thvideo.landmarks.continuity import has_drifted, interpolate_boxes, is_same_face, match
 from thvideo.landmarks.tracker import Tracker, box_from_detection, box_from_points
 from thvideo.landmarks.windows import Window
@@ -58,6 +59,33 @@ def look_twice(frames: U8Array, rough: F32Array, tracker: Tracker) -> tuple[F32A
     return tracker.landmarks(frames, box_from_points(points))
 
 
+def detect_leaning(
+    frames: U8Array, roll: float, tracker: Tracker, near: F32Array | None = None
+) -> list[F32Array]:
+    """Detect faces that lean about as far as one before: on turned frames if it lay on its side.
+
+    Args:
+        frames: ``[T, H, W, 3]``.
+        roll: Radians.
+        tracker: Finds faces.
+        near: ``[4]`` as `Tracker.detect` takes it.
+
+    Returns:
+        ``[N, 5]`` for each frame, as `Tracker.detect` does.
+    """
+    quarter, size = quarter_of(roll), (frames.shape[1], frames.shape[2])
+    if quarter == 0:
+        return tracker.detect(frames, near)
+    if near is not None:
+        place = points_upright(near[:2], quarter, size)
+        near = np.append(place, near[2:]).astype(np.float32)
+    found_in = tracker.detect(turn_upright(frames, quarter), near)
+    for found in found_in:
+        ends = points_back(found[:, :4].reshape(-1, 2, 2), quarter, size)
+        found[:, :4] = np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
+    return found_in
+
+
 def _is_it(box: F32Array, points: F32Array) -> bool:
     return is_same_face(box, box_from_points(points[None])[0])
 
@@ -71,7 +99,9 @@ def _look_again(
 ) -> None:
     """Detect on the frames where the face was lost, and put what is found in place."""
     rows, rough = [], []
-    for row, found in zip(lost, tracker.detect(frames[lost]), strict=True):
+    # As they all lie in a window, one lean does for all of them.
+    found_in = detect_leaning(frames[lost], float(np.median(boxes[lost, 3])), tracker)
+    for row, found in zip(lost, found_in, strict=True):
         others = box_from_detection(found)
         chosen = match(boxes[row], others)
         if chosen is not None:

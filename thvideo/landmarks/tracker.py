@@ -67,19 +67,22 @@ class Tracker(Protocol):
 
 
 def box_from_detection(detection: NDArray[Any]) -> F32Array:
-    """Turn corner boxes into centre boxes without roll.
+    """Turn corner boxes into centre boxes.
 
     Args:
-        detection: `[..., 4]` or `[..., 5]` x0, y0, x1, y1 and perhaps a score, in pixels.
+        detection: `[..., 4]` to `[..., 6]`: x0, y0, x1, y1 in pixels, and perhaps a score and a
+            roll in radians.
 
     Returns:
-        `[..., 4]` centre x, centre y, side (the longer one), roll 0; NaN stays NaN.
+        `[..., 4]` centre x, centre y, side (the longer one), roll (0 if none is given); NaN stays
+        NaN.
     """
-    corners = np.asarray(detection, dtype=np.float32)[..., :4]
-    low, high = corners[..., :2], corners[..., 2:]
+    given = np.asarray(detection, dtype=np.float32)
+    low, high = given[..., :2], given[..., 2:4]
     centre = (low + high) / 2
     side = (high - low).max(axis=-1, keepdims=True)
-    return np.concatenate([centre, side, np.zeros_like(side) + 0 * side], axis=-1)
+    roll = given[..., 5:6] if given.shape[-1] > 5 else np.zeros_like(side)
+    return np.concatenate([centre, side, roll + 0 * side], axis=-1)
 
 
 def box_from_points(points: NDArray[Any]) -> F32Array:

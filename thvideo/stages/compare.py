@@ -35,6 +35,7 @@ class Compare:
         """Make ``compare.mp4``."""
         from moviepy import AudioFileClip, ImageClip, VideoClip, clips_array
 
+        from thvideo.imaging.turn import turn_back
         from thvideo.synthesis.identity import load_identity
         from thvideo.video.probe import probe
         from thvideo.video.read import read_frames
@@ -42,7 +43,8 @@ class Compare:
         driver = open_footage(job.inputs["driver"])
         assert driver.info is not None and driver.times is not None  # checked by reenact
         times_s, duration_s = driver.times.seconds(), driver.times.duration_s
-        picture = load_identity(job.inputs["identity"].file("identity.npz")).picture
+        identity = load_identity(job.inputs["identity"].file("identity.npz"))
+        picture = turn_back(identity.picture, identity.quarter)
         result_path = job.inputs["video"].file(job.inputs["video"].manifest.facts["file"])
         result_info = probe(result_path)
         driver_size = self._size_of(driver.size)

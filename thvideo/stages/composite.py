@@ -95,20 +95,23 @@ class Composite:
         """Return what turns crops ``[B, S, S, 3]`` into output frames ``[B, H, W, 3]``."""
         from thvideo.imaging import blend
         from thvideo.imaging.crop import Box, scale_crop
+        from thvideo.imaging.turn import turn_back
 
         valid = Box(*(int(value) for value in identity.valid[0]))
+        # The video lies as the picture did.
+        back = partial(turn_back, quarter=identity.quarter)
         if self.framing == "crop":
             rows, columns = blend.inner_box(valid).slices
             shown = identity.crops[:1, rows, columns]
             plan = blend.output_plan(shown.shape[1], shown.shape[2], self.max_side)
-            return lambda crops: _resized(crops[:, rows, columns], plan)
+            return lambda crops: back(_resized(crops[:, rows, columns], plan))
         height, width = identity.picture.shape[:2]
         plan = blend.output_plan(height, width, self.max_side)
         picture = blend.resize_to_plan(identity.picture, plan)
         mask = blend.feather_mask(identity.crop.size_px, valid)
         crop = scale_crop(identity.crop, plan.scale)
         pasting = blend.plan_paste(picture, crop, identity.crops[0], mask)
-        return lambda crops: blend.full_frames(pasting, blend.paste(pasting, crops))
+        return lambda crops: back(blend.full_frames(pasting, blend.paste(pasting, crops)))
 
     def _sound(self, driver: Footage, job: Job) -> "Sound | None":
         from thvideo.video.audio import driver_sound, file_sound

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from thvideo.shapes import F32Array, F64Array, I64Array, U8Array
-from thvideo.stages.base import GeneratorName, Job, Progress, StageEvent
+from thvideo.stages.base import GeneratorName, Job, Notice, Progress, StageEvent
 from thvideo.stages.footage import Footage, open_footage
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CANDIDATES = 48
 
 @dataclass(frozen=True)
 class Embed:
-    """Choose and crop the source frames that carry the identity.
+    """Choose and crop the source frames that carry the identity, turned until they are upright.
 
     The first source gives the picture that is animated; of a video, its best frame does: sharp,
     frontal, eyes open, mouth at rest.
@@ -37,7 +37,7 @@ class Embed:
     """
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     generator: GeneratorName = "swift"
     size_px: int = 512
     shots: int = 8
@@ -66,14 +66,19 @@ class Embed:
             valid=np.stack([shot.valid for shot in chosen]).astype(np.float32),
             picture=_picture_of(job, chosen[0]),
             crop=chosen[0].crop,
+            quarter=chosen[0].quarter,
         )
         if self.generator != "warp":
             identity = self._embedded(identity, job)
         with job.chunks.writing(IDENTITY) as temporary:
             identity.save(temporary)
+        if identity.quarter:
+            name = open_footage(job.inputs[f"frames_{chosen[0].source}"]).name
+            yield Notice(f"the video will lie as {name} does; turn {name} to have it upright")
         job.facts.update(
             n_shots=len(chosen),
             face_px=float(np.ptp(chosen[0].points[:68], axis=0).max()),
+            turned_deg=90 * chosen[0].quarter,
             shots=[{"source": shot.source, "frame": shot.frame} for shot in chosen],
         )
 
@@ -91,10 +96,11 @@ class Embed:
 
 @dataclass(frozen=True)
 class _Shot:
-    """A source frame that could carry the identity; ``points`` lie in picture pixels."""
+    """A source frame that could carry the identity; ``points`` lie in the upright picture."""
 
     source: int
     frame: int
+    quarter: int
     points: F32Array
     crop: "Crop"
     pixels: U8Array
@@ -106,24 +112,30 @@ class _Shot:
 def _candidates(job: Job, index: int, size_px: int) -> list[_Shot]:
     """Cut crops from evenly spread frames of one source, best first."""
     from thvideo.imaging.crop import crop_for_face, take_crop
+    from thvideo.imaging.turn import points_upright, quarter_of, turn_upright
     from thvideo.landmarks.pose import angles_deg, fit_pose
     from thvideo.landmarks.tracked import load_tracked
+    from thvideo.landmarks.tracker import box_from_points
 
     footage = open_footage(job.inputs[f"frames_{index}"])
     tracked = load_tracked(job.inputs[f"landmarks_{index}"].file("landmarks.npz"))
     seen = np.flatnonzero(tracked.found)
     frames = np.unique(seen[np.linspace(0, len(seen) - 1, CANDIDATES).round().astype(int)])
-    angles = angles_deg(fit_pose(tracked.points[frames].astype(np.float64)).rotation)
+    rolls = box_from_points(tracked.points[frames])[:, 3]
     shots = []
-    for frame, frame_angles, picture in zip(
-        frames, angles, _pictures(footage, frames), strict=True
-    ):
+    for frame, roll, picture in zip(frames, rolls, _pictures(footage, frames), strict=True):
+        quarter = quarter_of(float(roll))
         points = tracked.points[frame]
+        if quarter:
+            points = points_upright(points, quarter, footage.size).astype(np.float32)
         crop = crop_for_face(points, size_px)
-        pixels, valid = take_crop(picture, crop)
-        quality = _quality(pixels, points, frame_angles)
+        pixels, valid = take_crop(turn_upright(picture, quarter), crop)
+        angles = angles_deg(fit_pose(points[None].astype(np.float64)).rotation)[0]
+        quality = _quality(pixels, points, angles)
         shots.append(
-            _Shot(index, int(frame), points, crop, pixels, np.asarray(valid), frame_angles, quality)
+            _Shot(
+                index, int(frame), quarter, points, crop, pixels, np.asarray(valid), angles, quality
+            )
         )
     return sorted(shots, key=lambda shot: -shot.quality)
 
@@ -179,5 +191,7 @@ def _choose(shots: list[_Shot], n_shots: int) -> list[_Shot]:
 
 
 def _picture_of(job: Job, shot: _Shot) -> U8Array:
+    from thvideo.imaging.turn import turn_upright
+
     footage = open_footage(job.inputs[f"frames_{shot.source}"])
-    return next(_pictures(footage, np.array([shot.frame])))
+    return turn_upright(next(_pictures(footage, np.array([shot.frame]))), shot.quarter)

@@ -54,7 +54,7 @@ class Reenact:
     """
 
     name: ClassVar[str] = "reenact"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     generator: GeneratorName = "swift"
     motion: Motion = "relative"
     pose: float = 1.0

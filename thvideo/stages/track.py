@@ -51,7 +51,7 @@ class Track:
     """
 
     name: ClassVar[str] = "track"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     tracker: TrackerName = "bundled"
     face: str = "largest"
     no_face: NoFace = "interpolate"
@@ -110,6 +110,14 @@ class Track:
             yield Notice(
                 f"{footage.name}: {why} in {n_lost} of {footage.n_frames} frames "
                 f"({len(spans)} gaps); filled by --no-face {self.no_face}"
+            )
+        turned = _turned(raw[found])
+        if turned:
+            n_turned, angle_deg = turned
+            frames = "" if footage.n_frames == 1 else f" in {n_turned} of {footage.n_frames} frames"
+            yield Notice(
+                f"{footage.name}: the face is turned by {angle_deg} degrees{frames}; "
+                "it is taken as if it were upright"
             )
         job.facts.update(
             name=footage.name,
@@ -230,19 +238,27 @@ def _finished_parts(job: Job) -> "tuple[list[dict[str, Any]], FollowState]":
     return parts, state
 
 
+def _turned(points: F32Array) -> tuple[int, int] | None:
+    """Count faces ``[N, 70, 2]`` that lie nearer to a side than upright, and say how far."""
+    from thvideo.landmarks.tracker import box_from_points
+
+    turns_deg = np.abs(np.degrees(box_from_points(points)[:, 3]))
+    lying = turns_deg[turns_deg > 45]
+    return (len(lying), round(float(np.median(lying)))) if len(lying) else None
+
+
 def _likeness(path: Path, tracker: "Tracker") -> F32Array:
     """Describe the face that ``--face-like`` shows."""
     from thvideo.imaging.picture import load_picture
-    from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
+    from thvideo.landmarks.careful import find_carefully, landmarks_precisely
     from thvideo.landmarks.likeness import describe
-    from thvideo.landmarks.tracker import box_from_detection
 
     picture = load_picture(path, 2048)
-    faces = detect_carefully(picture, tracker)
-    if len(faces) == 0:
+    faces = find_carefully(picture, tracker)
+    if not faces:
         raise InputError(
             f"no face was found in {path}", hint="give --face-like a picture that shows the face"
         )
-    box = box_from_detection(faces[0])
-    points, _ = landmarks_precisely(picture, box, tracker)
+    surest = min(faces, key=lambda face: face.doubt)
+    points, _ = landmarks_precisely(picture, surest.box, tracker)
     return describe(picture, points[0])

@@ -18,8 +18,11 @@ class Identity:
         landmarks: ``[K, 70, 2]`` in pixels of the crop.
         angles_deg: ``[K, 3]`` yaw, pitch and roll of the head.
         valid: ``[K, 4]`` x0, y0, x1, y1: the part of the crop that lies inside its picture.
-        picture: ``[H, W, 3]``, the whole picture that the first crop was taken from.
+        picture: ``[H, W, 3]``, the whole picture that the first crop was taken from, turned by
+            quarters until its face is upright.
         crop: Where in ``picture`` the first crop lies.
+        quarter: By how many quarters clockwise the picture was turned as it was given
+            (:mod:`thvideo.imaging.turn`).
         embedding: ``[N]`` of a learned generator's embedder; empty where there is none.
     """
 
@@ -29,6 +32,7 @@ class Identity:
     valid: F32Array
     picture: U8Array
     crop: Crop
+    quarter: int = 0
     embedding: F32Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def save(self, path: Path) -> None:
@@ -43,6 +47,7 @@ class Identity:
                 valid=self.valid,
                 picture=self.picture,
                 place=place,
+                quarter=self.quarter,
                 embedding=self.embedding,
             )
 
@@ -66,5 +71,6 @@ def load_identity(path: Path) -> Identity:
             valid=data["valid"],
             picture=data["picture"],
             crop=Crop(centre_x, centre_y, side_px, sizes["S"]),
+            quarter=int(data["quarter"]),
             embedding=data["embedding"],
         )

@@ -1,0 +1,41 @@
+"""Turn a driver's landmarks by quarters until its faces are upright.
+
+Shapes: T frames.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thvideo.imaging.turn import points_upright, quarter_of
+from thvideo.landmarks.gaps import shot_bounds
+from thvideo.landmarks.schema import LEFT_EYE, RIGHT_EYE
+from thvideo.landmarks.similarity import to_complex
+from thvideo.shapes import F64Array
+
+#: Of a picture whose corner lies in the origin: where the points come to lie does not matter.
+_ANYWHERE = (1, 1)
+
+
+def shots_upright(points: F64Array, cuts: Sequence[int]) -> F64Array:
+    """Turn every shot by the quarter in which its faces lie, on the average.
+
+    A camera that lay on its side films as one that stood: what is measured of a face does not
+    depend on it, and a motion taken over as it is does not lay the source on its side.
+
+    Args:
+        points: ``[T, 70, 2]``.
+        cuts: First frames of new shots.
+
+    Returns:
+        ``[T, 70, 2]``, the same array where nothing is turned.
+    """
+    turned = points
+    for first, end in shot_bounds(cuts, len(points)):
+        shot = to_complex(points[first:end])
+        across = shot[:, LEFT_EYE].mean(axis=1) - shot[:, RIGHT_EYE].mean(axis=1)
+        quarter = quarter_of(float(np.angle((across / np.abs(across)).mean())))
+        if quarter:
+            turned = turned.copy() if turned is points else turned
+            turned[first:end] = points_upright(points[first:end], quarter, _ANYWHERE)
+    return turned
