@@ -108,6 +108,23 @@ def test_wide_gamut_sdr_is_brought_to_bt709(make: Make) -> None:
     assert np.abs(centres[:5] - np.array(COLOURS)[:5]).max() <= 4
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv444p10le", "gbrp"])
+def test_display_p3_is_brought_to_bt709(make: Make, pix_fmt: str) -> None:
+    tags = "color_primaries={}:color_trc=bt709:colorspace={}:range={}"
+    yuv = pix_fmt != "gbrp"
+    matrix = "bt709" if yuv else "gbr"
+    to_p3 = [
+        f"setparams={tags.format('bt709', 'gbr', 'pc')}",
+        f"zscale=primaries=smpte432:matrix={matrix}:range={'limited' if yuv else 'full'}",
+        f"format={pix_fmt}",
+        f"setparams={tags.format('smpte432', matrix, 'tv' if yuv else 'pc')}",
+    ]
+    options = ["-c:v", "libx264", "-qp", 1] if yuv else ["-c:v", "ffv1"]
+    path = make("a.mkv", "-vf", ",".join(to_p3), *options, video=patches())
+    assert probe(path).primaries == "smpte432"
+    assert patch_errors(all_frames(path)[0]) <= 4
+
+
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
 def test_what_sdr_can_show_looks_in_hdr_as_it_does_there(make: Make, transfer: str) -> None:
     path = make("a.mp4", *in_bt2020(transfer), video=patches())

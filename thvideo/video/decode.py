@@ -20,6 +20,8 @@ _SWSCALE_MATRICES = {
     "bt2020nc": "bt2020",
     "bt2020c": "bt2020",
 }
+# BT.2020, and Display P3 and the cinema's, as ffmpeg calls them.
+_WIDE_PRIMARIES = frozenset({"bt2020", "smpte432", "smpte431"})
 _FULL_RGB = {"matrix": "gbr", "range": "full"}
 # Luminance of SDR white in an HDR picture, in cd/m2 (ITU-R BT.2408): what an SDR picture can show
 # looks as it does there.
@@ -77,12 +79,12 @@ def scan_arguments(path: Path, info: VideoInfo, size: tuple[int, int], times: in
 def to_rgb(stream: Any, info: VideoInfo, size: tuple[int, int], filters: frozenset[str]) -> Any:
     """Return the stream as full-range RGB with BT.709 primaries at ``size``.
 
-    SDR keeps its primaries, as every player does, save BT.2020, which would look pale.
+    SDR keeps its primaries, as every player does, save wide ones, which would look pale.
     """
     if can_convert_gamut(filters):
         if info.is_hdr:
             return _tone_mapped(stream, info, size)
-        if info.primaries == "bt2020" and not info.is_rgb:
+        if info.primaries in _WIDE_PRIMARIES:
             stream = _tagged(stream, info).filter(
                 "zscale", size[1], size[0], primaries="bt709", transfer="bt709", **_FULL_RGB
             )
@@ -118,7 +120,7 @@ def _tagged(stream: Any, info: VideoInfo) -> Any:
     return stream.filter(
         "setparams",
         range=info.color_range,
-        colorspace=info.matrix if info.matrix in _SWSCALE_MATRICES else "bt2020nc",
+        colorspace=info.matrix if info.matrix in {"gbr", *_SWSCALE_MATRICES} else "bt2020nc",
         color_primaries="bt2020" if info.primaries == "unknown" else info.primaries,
         color_trc=info.transfer if is_known else "bt709",
     )
