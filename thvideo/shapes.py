@@ -1,4 +1,4 @@
-"""Array types and the shape check used where data enters a package."""
+"""Array types, the shape check used where data enters a package, and how large pictures may be."""
 
 from typing import Any, Protocol
 
@@ -11,6 +11,24 @@ F32Array = NDArray[np.float32]
 F64Array = NDArray[np.float64]
 I64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+#: Pixels of a picture or a frame, upright and square: what has more is not read.
+MAX_PIXELS = 100_000_000
+#: What is longer on its longer side is reduced to it.
+MAX_SIDE_PX = 4096
+#: Frames that are at hand together take about so much memory.
+BATCH_BYTES = 32 << 20
+
+
+def frames_at_once(size: tuple[int, int], most: int) -> int:
+    """Return how many frames of (height, width) make a batch: at most so many, at least one."""
+    return max(1, min(most, BATCH_BYTES // (size[0] * size[1] * 3)))
+
+
+def reduced(size: tuple[int, int], max_side_px: int = MAX_SIDE_PX) -> tuple[int, int]:
+    """Return (height, width) of a picture whose longer side is no longer than allowed."""
+    share = min(1.0, max_side_px / max(size))
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 class _Shaped(Protocol):

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, ImageOps
 from thvideo.errors import InputError
 from thvideo.imaging.colour_tags import Tags, colour_tags
 from thvideo.imaging.gamut import to_srgb
-from thvideo.shapes import U8Array
+from thvideo.shapes import U8Array, reduced
 
 # What Pillow's decoders raise on damaged files: whatever the bytes lead them to.
 DAMAGE = (
@@ -43,7 +43,7 @@ def finish(path: Path, image: Image.Image, max_side: int) -> tuple[U8Array, tupl
     space = tags.space if plain is None else None
     if plain is None:
         plain = _eight_bits(path, image)
-        size = _reduced(plain.size, max_side)
+        size = reduced(plain.size, max_side)
         if size != plain.size:
             plain = plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     plain = _upright(image, plain)
@@ -61,14 +61,6 @@ def finish(path: Path, image: Image.Image, max_side: int) -> tuple[U8Array, tupl
     return np.asarray(colour, dtype=np.uint8).copy(), tuple(notices)
 
 
-def _reduced(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    longer = max(size)
-    if longer <= max_side:
-        return size
-    width, height = (max(1, round(side * max_side / longer)) for side in size)
-    return width, height
-
-
 def _from_deep(path: Path, tags: Tags, max_side: int) -> Image.Image | None:
     """Return a picture of more than 8 bits in sRGB, reduced, or None if OpenCV cannot read it.
 
@@ -83,7 +75,7 @@ def _from_deep(path: Path, tags: Tags, max_side: int) -> Image.Image | None:
     if values.ndim == 2:
         values = values[..., None].repeat(3, axis=2)
     height, width = values.shape[:2]
-    size = _reduced((width, height), max_side)
+    size = reduced((width, height), max_side)
     if size != (width, height):
         values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
     colour = Image.fromarray(to_srgb(values[..., 2::-1], tags.space, (1 << tags.bits) - 1))
@@ -100,13 +92,16 @@ def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         # Pillow would clip these to 255.
-        values = np.asarray(image).astype(np.float64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise InputError(
                 f"{path} has pixel values outside 0 to 65535",
                 hint="convert it to an ordinary 8-bit or 16-bit picture",
             )
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+        grey = np.empty(values.shape, np.uint8)
+        for row, wide in zip(grey, values, strict=True):
+            row[:] = (wide.astype(np.int32) + 128) // 257
+        return Image.fromarray(grey)
     if image.mode == "F":
         raise InputError(
             f"{path} holds floating-point pixels, whose brightness range is unknown",

@@ -12,10 +12,9 @@ from PIL import Image, UnidentifiedImageError
 
 from thvideo.errors import InputError
 from thvideo.imaging.finish import DAMAGE, finish
-from thvideo.shapes import U8Array, check_shape
+from thvideo.shapes import MAX_PIXELS, U8Array, check_shape
 
 MIN_SIDE_PX = 64
-MAX_PIXELS = 100_000_000
 # Only formats for pictures: Pillow also knows documents that start other programs (EPS) and
 # recognises MPEG streams that it cannot read.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")

@@ -52,8 +52,8 @@ _SAME_LIKENESS = 0.65
 _NEAR_FRAMES = 16
 # How often the memory of a person's looks is renewed, and by how much.
 _MEMORY_FRAMES, _MEMORY_SHARE = 96, 0.3
-# Windows that are looked at while later key frames are searched; of those larger than this, one.
-_MOST_AHEAD, _LARGE_BYTES = 2, 100_000_000
+# Windows that are looked at while later key frames are searched: as many as fit into so much.
+_MOST_AHEAD, _AHEAD_BYTES = 2, 330_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,9 @@ def follow(
         known = follower.state(window.first + window.n_own)
         look = partial(follower.look, window, boxes, known)
         waiting.append(look if pool is None else pool.submit(look).result)
-        n_ahead = 1 if window.frames.nbytes > _LARGE_BYTES else _MOST_AHEAD
+        n_ahead = min(_MOST_AHEAD, _AHEAD_BYTES // max(1, window.frames.nbytes))
+        # Neither name shall hold the frames while the next ones come.
+        del window, look
         while len(waiting) > (n_ahead if pool else 0):
             yield waiting.popleft()()
     for found in waiting:

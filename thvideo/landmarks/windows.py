@@ -65,43 +65,61 @@ def cut_windows(
             return
         goes_on = len(frames) > WINDOW_FRAMES
         n_own = WINDOW_FRAMES if goes_on else len(frames)
-        yield Window(first, frames, n_own, first in starts, not goes_on)
+        window = Window(first, frames, n_own, first in starts, not goes_on)
+        # Large frames fill the memory: only who takes the window holds it from now on.
+        del frames
+        yield window
+        del window
         stock.drop(n_own)
         first += n_own
 
 
 class _Stock:
-    """Frames that came and are not used up; frames of one batch are not copied."""
+    """Frames that came and are not used up; those of a window are not copied if they came so."""
 
     def __init__(self, batches: Iterable[U8Array]) -> None:
         self._batches = iter(batches)
-        self._held: list[U8Array] = []
+        self._held = self._rest = _NO_FRAMES
 
     def look(self, n_frames: int) -> U8Array:
         """Return the next frames, fewer at the end of the stream."""
-        while sum(map(len, self._held)) < n_frames:
-            batch = next(self._batches, None)
-            if batch is None:
-                break
-            check_shape(batch, "B H W 3")
-            if len(batch):
-                self._held.append(batch)
-        if not self._held:
-            return np.zeros((0, 1, 1, 3), dtype=np.uint8)
-        if len(self._held[0]) < n_frames and len(self._held) > 1:
-            # Only what is needed of the later batches is copied.
-            taken, missing = [], n_frames
-            for piece in self._held:
-                taken.append(piece[:missing])
-                missing -= len(taken[-1])
-            return np.concatenate([piece for piece in taken if len(piece)])
-        return self._held[0][:n_frames]
+        if len(self._held) == 0:
+            self._held = self._next()
+        if 0 < len(self._held) < n_frames:
+            self._join(n_frames)
+        return self._held[:n_frames]
 
     def drop(self, n_frames: int) -> None:
         """Let go of the next frames."""
-        while n_frames and self._held:
-            used = min(n_frames, len(self._held[0]))
-            self._held[0] = self._held[0][used:]
-            n_frames -= used
-            if len(self._held[0]) == 0:
-                self._held.pop(0)
+        # A copy, so that the frames before it can go.
+        self._held = self._held[n_frames:].copy()
+
+    def _join(self, n_frames: int) -> None:
+        """Hold so many frames together; large ones are there but once while they come."""
+        joined = np.empty((n_frames, *self._held.shape[1:]), dtype=np.uint8)
+        piece, self._held, n_joined = self._held, _NO_FRAMES, 0
+        while len(piece):
+            taken = piece[: n_frames - n_joined]
+            joined[n_joined : n_joined + len(taken)] = taken
+            n_joined += len(taken)
+            if len(taken) < len(piece):
+                self._rest = piece[len(taken) :].copy()
+            del piece, taken
+            if n_joined == n_frames:
+                break
+            piece = self._next()
+        self._held = joined[:n_joined]
+
+    def _next(self) -> U8Array:
+        """Return the frames that come next, however many; none at the end of the stream."""
+        if len(self._rest):
+            rest, self._rest = self._rest, _NO_FRAMES
+            return rest
+        for batch in self._batches:
+            check_shape(batch, "B H W 3")
+            if len(batch):
+                return batch
+        return _NO_FRAMES
+
+
+_NO_FRAMES: U8Array = np.zeros((0, 1, 1, 3), dtype=np.uint8)

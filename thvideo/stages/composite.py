@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from thvideo.shapes import U8Array
+from thvideo.shapes import U8Array, frames_at_once, reduced
 from thvideo.stages.base import Container, Job, Notice, Progress, StageEvent
 from thvideo.stages.finished import join_and_listen
 from thvideo.stages.footage import Footage, open_footage
@@ -66,13 +66,13 @@ class Composite:
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         settings = EncodeSettings(self.container, self.crf, threads=job.resources.threads)
         times = driver.times
-        finish = self._finisher(identity)
+        finish, n_at_once = self._finisher(identity), self._n_at_once(identity)
         bounds = chunk_bounds(driver.n_frames, job.resources.chunk_frames)
         # The frames are in the name: an interrupted run may have used another chunk size.
         names = [f"chunk-{start:06d}-{stop:06d}.mp4" for start, stop in bounds]
         for name, (start, stop) in zip(names, bounds, strict=True):
             if not job.chunks.is_done(name):
-                frames = map(finish, _crops(job, start, stop))
+                frames = map(finish, _crops(job, start, stop, n_at_once))
                 with job.chunks.writing(name) as path:
                     encode = partial(
                         encode_chunk, path, times=times, start=start, stop=stop, settings=settings
@@ -90,6 +90,12 @@ class Composite:
             yield Notice(text)
         job.chunks.keep_only(result)
         job.facts.update(file=result, n_frames=driver.n_frames, **finished.facts(self.container))
+
+    def _n_at_once(self, identity: "Identity") -> int:
+        """Return how many frames of the output are made together: few of large ones."""
+        shown = identity.picture if self.framing == "full" else identity.crops[0]
+        height, width = shown.shape[:2]
+        return frames_at_once(reduced((height, width), self.max_side), _BATCH)
 
     def _finisher(self, identity: "Identity") -> Callable[[U8Array], U8Array]:
         """Return what turns crops ``[B, S, S, 3]`` into output frames ``[B, H, W, 3]``."""
@@ -130,13 +136,17 @@ def _resized(frames: U8Array, plan: "OutputPlan") -> U8Array:
     return np.stack([resize_to_plan(frame, plan) for frame in frames])
 
 
-def _crops(job: Job, start: int, stop: int) -> Iterator[U8Array]:
-    """Yield the crops of frames ``start .. stop - 1``, from however they are chunked."""
+def _crops(job: Job, start: int, stop: int, n_at_once: int) -> Iterator[U8Array]:
+    """Yield the crops of frames ``start .. stop - 1`` in small batches, however they come."""
+    # The maker's batches are as large as its device likes; frames of the output are larger.
+    for batch in _batches(job, start, stop):
+        for first in range(0, len(batch), n_at_once):
+            yield batch[first : first + n_at_once]
+
+
+def _batches(job: Job, start: int, stop: int) -> Iterator[U8Array]:
     if CROPS in job.arriving:
-        for batch in job.arriving[CROPS].take(start, stop):
-            # The maker's batches are as large as its device likes; frames of the output are larger.
-            for first in range(0, len(batch), _BATCH):
-                yield batch[first : first + _BATCH]
+        yield from job.arriving[CROPS].take(start, stop)
         return
     artifact = job.inputs[CROPS]
     for name, first, end in artifact.manifest.facts["chunks"]:

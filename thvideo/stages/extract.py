@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from thvideo.shapes import MAX_SIDE_PX
 from thvideo.stages.base import Job, Notice, Progress, StageEvent
 from thvideo.stages.footage import FRAMES, INFO, PICTURE, TIMES
 from thvideo.stages.streaming import fed
@@ -34,7 +35,7 @@ class Extract:
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 3
     suffix: str = ""
-    max_picture_side: int = 4096
+    max_picture_side: int = MAX_SIDE_PX
 
     def skip_reason(self) -> str | None:
         """Extract always has work."""

@@ -50,7 +50,6 @@ from thvideo.video.read import Scan, read_frames, scan
 from thvideo.video.write import write_clip
 from thvideo.workspace.durable import disk_errors_explained, fsync_file
 
-_BATCH_BYTES = 64_000_000
 # Larger pictures are reduced: their crop is smaller by far.
 _LONGEST_PX = 2048
 
@@ -168,7 +167,7 @@ def _follow(path: Path, info: VideoInfo, options: PrepareOptions, tracker: Track
 def _chosen(path: Path, info: VideoInfo, frames: I64Array) -> Iterator[U8Array]:
     """Decode a video and let through the frames with these numbers."""
     first = 0
-    for batch in read_frames(path, info, stop=int(frames[-1]) + 1, batch=_batch_size(info)):
+    for batch in read_frames(path, info, stop=int(frames[-1]) + 1, batch=16):
         low, high = np.searchsorted(frames, [first, first + len(batch)])
         first_of_batch, first = first, first + len(batch)
         if high > low:
@@ -182,15 +181,10 @@ def _numbered(
     if not planned:
         return
     number, stop = int(planned[0].frames[0]), int(planned[-1].frames[-1]) + 1
-    for batch in read_frames(path, info, start=number, stop=stop, batch=_batch_size(info)):
+    for batch in read_frames(path, info, start=number, stop=stop, batch=16):
         for frame in batch:
             yield number, frame
             number += 1
-
-
-def _batch_size(info: VideoInfo) -> int:
-    height, width = info.size
-    return max(1, min(16, _BATCH_BYTES // (height * width * 3)))
 
 
 def _make(

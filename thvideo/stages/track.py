@@ -1,6 +1,5 @@
 """Track: landmarks of one face over all frames of an input."""
 
-import math
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,10 +26,6 @@ TrackerName = Literal["bundled", "face-alignment"]
 NoFace = Literal["interpolate", "hold", "fail"]
 
 LANDMARKS = "landmarks.npz"
-
-#: Frames that are decoded at once while those before them are looked at: at most this many, and
-#: of large ones as many as take this many bytes.
-_AT_ONCE, _AT_ONCE_BYTES = 16, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -160,9 +155,7 @@ def _follow_in_parts(
     yield Progress(state.next_frame, footage.n_frames)
     if state.next_frame == footage.n_frames:
         return
-    n_bytes = math.prod(footage.size) * 3
-    n_at_once = max(1, min(_AT_ONCE, _AT_ONCE_BYTES // n_bytes))
-    frames = ahead(footage.frames(state.next_frame, footage.n_frames, batch=n_at_once))
+    frames = ahead(footage.frames(state.next_frame, footage.n_frames))
     follow_on = partial(follow, frames, tracker, choice, footage.cuts, name=footage.name)
     waiting: list[FollowedBatch] = []
     with _looking_aside(job.resources) as pool:

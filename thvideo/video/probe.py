@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from thvideo.errors import InputError
 from thvideo.reading import json_of
+from thvideo.shapes import MAX_PIXELS, MAX_SIDE_PX, reduced
 from thvideo.video.ffmpeg import READS_ONLY_THE_FILE, ffmpeg_path, meaningful_line
 
 # Above these sizes players take video without a tag for BT.709; mpv and VLC draw the same line.
@@ -37,7 +38,8 @@ class VideoInfo:
     """What a file says of its first real picture stream and of its first sound.
 
     Args:
-        size: (height, width) of the frames as they are delivered: upright, square pixels.
+        size: (height, width) of the frames as they are delivered: upright, square pixels, the
+            longer side reduced where it has more of them than is read.
         codec: Name of the video codec.
         pix_fmt: ffmpeg's name of the pixel format.
         bit_depth: Bits of one sample.
@@ -112,7 +114,7 @@ def probe(path: Path) -> VideoInfo:
     """Read what the file holds; of the picture, its first frame is decoded.
 
     Raises:
-        InputError: The file is empty, no media file, a playlist, or has no picture.
+        InputError: The file is empty, no media file, a playlist, has no picture or too large ones.
     """
     said = _ask(path, "video")
     videos = [line for line in said.streams("Video") if not _IS_COVER.search(line)]
@@ -261,7 +263,7 @@ def _first_frame(path: Path, log: str, line: str) -> dict[str, Any]:
     stored = re.search(r", (\d+)x(\d+)", line)
     is_hd = stored is not None and (int(stored[1]) >= _HD_WIDTH or int(stored[2]) > _HD_HEIGHT)
     return {
-        "size": _square(height, width, sar),
+        "size": _delivered(path, _square(height, width, sar)),
         "pix_fmt": pix_fmt,
         "bit_depth": _bit_depth(pix_fmt),
         "time_base": Fraction(int(base[1]), int(base[2])),
@@ -276,6 +278,19 @@ def _square(height: int, width: int, sar: Fraction) -> tuple[int, int]:
     elif sar < 1:
         height = max(1, round(height / sar))
     return height, width
+
+
+def _delivered(path: Path, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size that frames are read at: what is larger than a picture may be is reduced."""
+    height, width = size
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"{path} has frames of {width} x {height} pixels; at most "
+            f"{MAX_PIXELS // 1_000_000} megapixels are read",
+            hint=f"make it smaller first, or mend its aspect: ffmpeg -i FILE -vf "
+            f"scale={MAX_SIDE_PX // 2}:-2,setsar=1 SMALLER.mp4",
+        )
+    return reduced(size)
 
 
 def _bit_depth(pix_fmt: str) -> int:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from thvideo.errors import InputError, StageError
-from thvideo.shapes import I64Array, U8Array
+from thvideo.shapes import I64Array, U8Array, frames_at_once
 from thvideo.video.cuts import THUMBNAIL, CutFinder
 from thvideo.video.decode import can_convert_gamut, frames_arguments, scan_arguments
 from thvideo.video.ffmpeg import available, failure, meaningful_line, nameless_file, running
@@ -142,7 +142,7 @@ def read_frames(
         height_width: The frames' size; None for ``info.size``.
         start: First frame wanted.
         stop: The frame after the last one wanted; None for the end.
-        batch: Frames in one batch; only the last batch is smaller.
+        batch: Frames in one batch at most, fewer of large ones; only the last batch is smaller.
 
     Raises:
         InputError: ffmpeg fails before the first frame.
@@ -151,6 +151,7 @@ def read_frames(
     if stop is not None and stop <= start:
         return
     size = height_width or info.size
+    batch = frames_at_once(size, batch)
     args = frames_arguments(path, info, size, start, stop, available("filters"))
     n_frames = 0
     with running(args, reads=True) as child:
