@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+import subprocess
 import threading
 from collections import Counter
 from fractions import Fraction
@@ -23,8 +24,12 @@ from thvideo.pipeline.runner import run
 from thvideo.shapes import F64Array, I64Array, U8Array
 from thvideo.stages.base import Resources
 from thvideo.stages.composite import Composite
+from thvideo.stages.finished import METADATA
 from thvideo.stages.reenact import Reenact
 from thvideo.synthesis.identity import load_identity
+from thvideo.video.audio import driver_sound
+from thvideo.video.drift import measure_drift
+from thvideo.video.ffmpeg import ffmpeg_path
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, read_frames, scan
 from thvideo.video.timing import FrameTimes
@@ -293,14 +298,23 @@ def test_crop_framing_shows_the_crop_alone(reenact: Runner, tmp_path: Path) -> N
     assert max(height, width) <= 512
 
 
-def test_the_comparison_stands_beside_the_output(reenact: Runner, tmp_path: Path) -> None:
+def test_the_comparison_stands_beside_the_output(
+    reenact: Runner, driver: Path, tmp_path: Path
+) -> None:
     reenact(tmp_path / "out.mp4", compare=True)
     comparison = tmp_path / "out.compare.mp4"
     height, width = probe(comparison).size
     assert height == 480
     assert width > 2 * height
-    assert probe(comparison).has_audio
-    assert abs(times_of(comparison).n_frames - 48) <= 1
+    times = times_of(driver)
+    drift = measure_drift(comparison, times, driver_sound(driver, times.start))
+    assert (drift.n_frames_out, drift.sound_missing_ms) == (48, 0)
+    assert drift.max_time_error_ms < 1e-3
+    assert drift.sound_shift_ms is not None and abs(drift.sound_shift_ms) < 1
+    described = subprocess.run(
+        [str(ffmpeg_path()), "-i", comparison, "-f", "ffmetadata", "-"], capture_output=True
+    ).stdout.decode()
+    assert all(f"{name}={text}" in described for name, text in METADATA.items())
 
 
 def test_several_pictures_make_one_identity(

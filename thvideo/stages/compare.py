@@ -2,15 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from thvideo.shapes import F64Array, U8Array
-from thvideo.stages.base import Job, Progress, StageEvent
+from thvideo.stages.base import Job, Notice, Progress, StageEvent
+from thvideo.stages.finished import join_and_listen
 from thvideo.stages.footage import open_footage
+from thvideo.stages.streaming import fed
 
 COMPARISON = "compare.mp4"
+_PICTURES = "pictures.mp4"
+_CRF = 18
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Compare:
     """
 
     name: ClassVar[str] = "compare"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     height_px: int = 480
 
     def skip_reason(self) -> str | None:
@@ -32,17 +37,22 @@ class Compare:
         return None
 
     def run(self, job: Job) -> Iterator[StageEvent]:
-        """Make ``compare.mp4``."""
-        from moviepy import AudioFileClip, ImageClip, VideoClip, clips_array
+        """Make ``compare.mp4``, with the driver's times and the result's sound."""
+        from moviepy import ImageClip, VideoClip, clips_array
 
         from thvideo.imaging.turn import turn_back
         from thvideo.synthesis.identity import load_identity
+        from thvideo.video.audio import driver_sound
+        from thvideo.video.drift import read_shown
+        from thvideo.video.encode import EncodeSettings
         from thvideo.video.probe import probe
         from thvideo.video.read import read_frames
+        from thvideo.video.write import encode_chunk
 
         driver = open_footage(job.inputs["driver"])
         assert driver.info is not None and driver.times is not None  # checked by reenact
-        times_s, duration_s = driver.times.seconds(), driver.times.duration_s
+        times = driver.times
+        times_s, duration_s = times.seconds(), times.duration_s
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         picture = turn_back(identity.picture, identity.quarter)
         result_path = job.inputs["video"].file(job.inputs["video"].manifest.facts["file"])
@@ -59,23 +69,22 @@ class Compare:
             VideoClip(_Player(result_frames, times_s), duration=duration_s),
         ]
         clip = clips_array([columns])
-        if result_info.has_audio:
-            sound = AudioFileClip(str(result_path))
-            clip = clip.with_audio(sound.subclipped(0, min(sound.duration, duration_s)))
-        with job.chunks.writing(COMPARISON) as temporary:
-            clip.write_videofile(
-                str(temporary),
-                fps=float(driver.times.rate),
-                codec="libx264",
-                audio_codec="aac",
-                pixel_format="yuv420p",
-                ffmpeg_params=["-crf", "18", "-movflags", "+faststart"],
-                temp_audiofile_path=str(job.chunks.folder),
-                logger=None,
+        frames = (np.asarray(clip.get_frame(time_s), np.uint8)[None] for time_s in times_s)
+        settings = EncodeSettings(crf=_CRF, threads=job.resources.threads)
+        with job.chunks.writing(_PICTURES) as path:
+            encode = partial(
+                encode_chunk, path, times=times, start=0, stop=driver.n_frames, settings=settings
             )
+            for done in fed(encode, frames):
+                yield Progress(done, driver.n_frames)
         clip.close()
+        sound = driver_sound(result_path, read_shown(result_path).start)
+        with job.chunks.writing(COMPARISON) as path:
+            finished = join_and_listen([job.chunks.path(_PICTURES)], path, times, settings, sound)
+        for text in finished.notices:
+            yield Notice(text)
+        job.chunks.keep_only(COMPARISON)
         job.facts.update(file=COMPARISON)
-        yield Progress(driver.n_frames, driver.n_frames)
 
     def _size_of(self, size: tuple[int, ...]) -> tuple[int, int]:
         """Return the even (height, width) of a column."""
