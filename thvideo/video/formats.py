@@ -29,27 +29,32 @@ class Held:
 
 
 _ALL = Held()
-# Of PCM, mkv and mov tell how many channels there are, but not which.
-_COUNTED = Held(layouts=frozenset({"mono", "stereo", "1 channels", "2 channels"}))
+# Channels that have no names keep none.
+_PLAIN = frozenset({"mono", "stereo", *(f"{n} channels" for n in range(1, 65))})
+# Of PCM, mkv tells how many channels there are, but not which: readers take the usual ones.
+_COUNTED = Held(layouts=_PLAIN | {"5.1", "7.1"})
+# What FLAC itself means by a number of channels; mp4 drops the note that tells of others.
+_OF_FLAC = Held(layouts=_PLAIN | {"3.0", "quad", "5.1(side)", "7.1"})
 # ISO/IEC 14496-3 has MPEG-1 and MPEG-2 layer 3, but not "MPEG-2.5" below 16 kHz.
 _MPEG2_RATES = Held(rates=range(16_000, 48_001))
-_LITTLE = ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_u8")
-_BIG = ("pcm_s16be", "pcm_s24be", "pcm_s32be")
-_LAWS = ("pcm_alaw", "pcm_mulaw")
+_PCM = (
+    *("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_s16be", "pcm_s24be", "pcm_s32be"),
+    *("pcm_f32le", "pcm_f64le", "pcm_u8", "pcm_alaw", "pcm_mulaw"),
+)
 
 HELD: dict[Container, dict[str, Held]] = {
     "mp4": {
-        **dict.fromkeys(("aac", "ac3", "eac3", "alac", "opus", "flac"), _ALL),
+        **dict.fromkeys(("aac", "ac3", "eac3", "alac", "opus"), _ALL),
+        "flac": _OF_FLAC,
         "mp3": _MPEG2_RATES,
     },
-    "mov": {
-        **dict.fromkeys(("aac", "ac3", "eac3", "alac", "mp3"), _ALL),
-        **dict.fromkeys((*_LITTLE, *_BIG, *_LAWS), _COUNTED),
-    },
+    "mov": dict.fromkeys(
+        ("aac", "ac3", "eac3", "alac", "mp3", *_PCM, "pcm_f32be", "pcm_f64be"), _ALL
+    ),
     "mkv": {
-        **dict.fromkeys(("aac", "mp3", "mp2", "ac3", "eac3", "dts", "alac"), _ALL),
-        **dict.fromkeys(("opus", "vorbis", "flac"), _ALL),
-        **dict.fromkeys((*_LITTLE, *_BIG, *_LAWS), _COUNTED),
+        **dict.fromkeys(("aac", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "alac"), _ALL),
+        **dict.fromkeys(("opus", "vorbis", "flac", "wavpack"), _ALL),
+        **dict.fromkeys(_PCM, _COUNTED),
     },
     "webm": dict.fromkeys(("opus", "vorbis"), _ALL),
     "gif": {},
@@ -81,11 +86,9 @@ class AudioEncoding:
 def holds(container: Container, stream: AudioStream) -> bool:
     """Whether the container takes the sound as it is, and gives it back."""
     held = HELD[container].get(stream.codec)
-    return (
-        held is not None
-        and stream.rate in held.rates
-        and (held.layouts is None or stream.layout in held.layouts)
-    )
+    if held is None or stream.rate not in held.rates:
+        return False
+    return held.layouts is None or stream.layout in held.layouts
 
 
 def encoding(container: Container, stream: AudioStream) -> AudioEncoding:
