@@ -156,3 +156,11 @@ def test_speed_forgets_what_was_long_ago() -> None:
 def test_a_run_that_only_reused_says_so() -> None:
     end = events.RunFinished(None, None, Path("made/here"), 0.2)
     assert summary_lines(end, ["a", "b"], []) == ["made/here", "took 0.2 s; everything was reused"]
+
+
+def test_a_node_that_was_reused_and_then_made_again_has_run() -> None:
+    tally = render.Tally()
+    tally.add(events.NodeReused("embed", "k"))
+    tally.add(events.NodeReused("track", "k"))
+    tally.add(events.NodeFinished("embed", "k", 1.0, 0))
+    assert (tally.reused, tally.ran) == (["track"], ["embed"])

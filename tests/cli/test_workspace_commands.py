@@ -91,3 +91,14 @@ def test_a_size_is_read_in_decimal_units(text: str, n_bytes: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_size(text)
+
+
+def test_a_folder_where_a_lock_should_be_ends_with_a_line_and_the_right_code(
+    thvideo: Run, filled: Path, media: Path
+) -> None:
+    (filled / "locks" / "workspace.lock").unlink()
+    (filled / "locks" / "workspace.lock").mkdir()
+    done = thvideo("extract", media / "sky.png")
+    assert done.returncode == ExitCode.WORKSPACE
+    assert "workspace.lock is a folder and no lock" in done.stderr
+    assert "Traceback" not in done.stderr

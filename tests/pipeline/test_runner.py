@@ -322,7 +322,7 @@ class OutOfMemoryError(RuntimeError):
     [
         (OSError(errno.ENOSPC, "No space left on device"), WorkspaceError, "pass --workspace DIR"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), WorkspaceError, "free some space"),
-        (OSError(errno.EFBIG, "File too large"), WorkspaceError, "free some space"),
+        (OSError(errno.EFBIG, "File too large"), WorkspaceError, "ulimit -f"),
         (StageError("ffmpeg: out.mp4: No space left on device"), WorkspaceError, "free some space"),
         (MemoryError(), DeviceError, "--batch-size"),
         (OutOfMemoryError("CUDA out of memory"), DeviceError, "--batch-size"),
@@ -358,6 +358,16 @@ def test_a_workspace_that_fails_under_a_stage_is_named(workspace, monkeypatch):
         monkeypatch.setitem(toys.Fail.errors, "it", raised)
         with pytest.raises(WorkspaceError, match=r"lost\.bin cannot be used"):
             list(run(Graph((Node("fail", toys.Fail("it")),), "fail"), workspace, RESOURCES))
+
+
+def test_the_disk_that_is_full_is_named(workspace, monkeypatch, tmp_path):
+    places = {workspace.root / "partial" / "x.bin": workspace.root, tmp_path / "t" / "x": "t"}
+    for path, named in places.items():
+        full = OSError(errno.ENOSPC, "No space left on device", str(path))
+        monkeypatch.setitem(toys.Fail.errors, "it", full)
+        with pytest.raises(WorkspaceError) as error:
+            list(run(Graph((Node("fail", toys.Fail("it")),), "fail"), workspace, RESOURCES))
+        assert error.value.fact == f"no space is left on the disk of {tmp_path / named}"
 
 
 def test_what_is_made_before_a_failure_is_not_lost(words, workspace, log, monkeypatch):

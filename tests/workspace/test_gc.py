@@ -184,3 +184,13 @@ def test_whatever_the_rule_what_stays_is_complete(listed, needed, days, keep_byt
 def test_use_makes_an_artifact_young(workspace: Workspace, tmp_path: Path):
     workspace.mark_used(workspace.find("toy", "d" * 64))
     assert gc.collect(workspace, Rule(older_than_days=10)) == []
+
+
+def test_what_another_run_makes_again_is_left_to_it(workspace):
+    other = Workspace(workspace.root)
+    damage = gc.Damage("toy", "d" * 64, "a test says so")
+    with other.locks.held("d" * 64):
+        gc.set_aside(workspace, [damage])
+        assert "d" in left(workspace)
+    gc.set_aside(workspace, [damage])
+    assert "d" not in left(workspace)

@@ -135,6 +135,8 @@ class Tally:
             case events.NodeReused():
                 self.reused.append(event.id)
             case events.NodeFinished():
+                # Damage that is found on use makes a node run that was reused before.
+                self.reused = [name for name in self.reused if name != event.id]
                 self.ran.append(event.id)
 
     def outcome(self, event: events.NodeReused | events.NodeSkipped | events.NodeFinished) -> str:

@@ -1,5 +1,6 @@
 """Delivery: copy a finished file to the person's place, so that it is there whole or not at all."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -56,7 +57,7 @@ def _holds(place: Path, wanted: Payload, digests: DigestMemo) -> bool:
 
 
 def _undelivered(error: OSError, output: Path, size: int) -> WorkspaceError:
-    if is_disk_full(error):
+    if is_disk_full(error) and error.errno != errno.EFBIG:
         return _no_space(output, size, None)
     return WorkspaceError(
         f"{output} cannot be written ({error.strerror})",

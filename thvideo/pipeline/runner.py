@@ -284,7 +284,7 @@ def _failures_explained(place: Path) -> Iterator[None]:
         yield
     except (OSError, ThvideoError) as error:
         if is_disk_full(error):
-            raise disk_full(place) from error
+            raise disk_full(place, error) from error
         if isinstance(error, OSError) and lies_in(error.filename, place):
             raise WorkspaceError(
                 f"{error.filename} cannot be used ({error.strerror})",

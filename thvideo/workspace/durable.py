@@ -173,10 +173,24 @@ def refuses(error: OSError) -> bool:
     return error.errno in _REFUSED
 
 
-def disk_full(place: Path) -> WorkspaceError:
-    """Return the error that says that the disk of a folder is full."""
+def disk_full(place: Path, error: BaseException) -> WorkspaceError:
+    """Return the error that says what is full where: a disk, a quota, or a file that grows.
+
+    Args:
+        place: The folder that was written to, unless the error names another file.
+        error: What the system, or a tool, said.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, OSError) and error.filename and not lies_in(error.filename, place):
+        place = Path(os.fsdecode(error.filename)).parent
+    if number == errno.EFBIG:
+        return WorkspaceError(
+            f"a file in {place} grows larger than is allowed",
+            hint="allow larger files (ulimit -f), then run again: what is made is kept",
+        )
+    what = "the quota is used up on" if number == errno.EDQUOT else "no space is left on"
     return WorkspaceError(
-        f"no space is left on the disk of {place}",
+        f"{what} the disk of {place}",
         hint="free some space or pass --workspace DIR, then run again: what is made is kept",
     )
 
@@ -192,7 +206,7 @@ def disk_errors_explained(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise disk_full(place) from error
+            raise disk_full(place, error) from error
         if refuses(error):
             raise WorkspaceError(
                 f"{place} cannot be written ({error.strerror})",

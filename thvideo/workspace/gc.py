@@ -154,10 +154,14 @@ def verify(workspace: Workspace) -> list[Damage]:
 
 def set_aside(workspace: Workspace, damaged: Iterable[Damage]) -> None:
     """Move damaged artifacts out of the way, so that the next run makes them again."""
+    from filelock import Timeout
+
     workspace.check_writable()
     with workspace.locks.held(ALL):
         for damage in damaged:
-            workspace.set_aside(damage.stage, damage.key, damage.reason)
+            # Whoever holds its lock makes it again already.
+            with contextlib.suppress(Timeout), workspace.locks.held(damage.key, timeout_s=0):
+                workspace.set_aside(damage.stage, damage.key, damage.reason)
 
 
 def usage(workspace: Workspace) -> Usage:

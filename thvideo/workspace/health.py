@@ -90,8 +90,8 @@ class Checks:
                 for block in _blocks(file):
                     digest.update(block)
                     yield block
-        except FileNotFoundError:
-            raise self._damaged(f"{name} is missing") from None
+        except OSError as error:
+            raise self._damaged(f"{name} cannot be read ({error.strerror})") from error
         if digest.hexdigest() != wanted.sha256:
             raise self._damaged(f"{name} has other bytes than were written")
 
