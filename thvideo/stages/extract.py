@@ -33,7 +33,7 @@ class Extract:
     """
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffix: str = ""
     max_picture_side: int = MAX_SIDE_PX
 

@@ -1,4 +1,4 @@
-"""Find hard cuts in a stream of small frames, with a few frames of foresight."""
+"""Find cuts in a stream of small frames, with a few frames of foresight."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from thvideo.shapes import F32Array, U8Array
+from thvideo.video.fades import FadeFinder
 
 # (height, width) of the frames this looks at: enough to tell scenes apart, cheap to make.
 THUMBNAIL = (36, 64)
@@ -31,22 +32,30 @@ class CutFinder:
     _looks: deque[F32Array] = field(default_factory=lambda: deque(maxlen=FORESIGHT + 2))
     _before: deque[float] = field(default_factory=lambda: deque(maxlen=_NEIGHBOURS))
     _next: int = 0
+    _fades: FadeFinder = field(default_factory=FadeFinder)
+    _unjudged: deque[U8Array] = field(default_factory=deque)
 
     def add(self, frame: U8Array) -> None:
         """Take the next frame ``[h, w, 3]`` of the size ``THUMBNAIL``."""
         self._looks.append(look(frame))
+        self._unjudged.append(frame)
         self._next += 1
+        if self._next == 1:
+            self._fades.add(self._unjudged.popleft(), self._looks[0], 0)
         if len(self._looks) == self._looks.maxlen:
             self._judge(self._next - FORESIGHT - 1)
 
     def finish(self) -> tuple[int, ...]:
-        """Judge the last frames and return the first frame of every shot but the first."""
+        """Judge the last frames and return the first frame of every shot but the first.
+
+        Where one shot goes over into the next gradually, that is the frame that shows more of it.
+        """
         if len(self._looks) == self._looks.maxlen:
             self._looks.popleft()
         while len(self._looks) > 1:
             self._judge(self._next - len(self._looks) + 1)
             self._looks.popleft()
-        return tuple(self.cuts)
+        return tuple(sorted({*self.cuts, *self._fades.cuts}))
 
     def _judge(self, index: int) -> None:
         """Decide whether frame ``index``, the second of ``_looks``, begins a shot."""
@@ -60,6 +69,7 @@ class CutFinder:
             if found and stays:
                 self.cuts.append(index)
         self._before.append(change)
+        self._fades.add(self._unjudged.popleft(), after[0], max([0, *self.cuts[-1:]]))
 
 
 def look(frame: U8Array) -> F32Array:
