@@ -141,3 +141,14 @@ def test_a_damaged_message_in_a_frame_is_told_and_no_more(make: Make) -> None:
     assert result.times.n_frames == 30
     assert result.n_errors
     assert any("truncated" in notice for notice in result.notices)
+
+
+def test_frames_that_a_phone_has_cut_off_are_not_missed(make: Make) -> None:
+    """A phone shortens a film by its edit list alone; all packets stay."""
+    path = make("a.mp4", "-bf", 3, video="testsrc2=s=64x48:r=25:d=4", audio="sine=d=4")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"elst") + 12  # the video's first entry: how long it lasts
+    whole = int.from_bytes(data[place : place + 4], "big")
+    data[place : place + 4] = (whole * 3 // 8).to_bytes(4, "big")
+    path.write_bytes(data)
+    assert scanned(path).times.n_frames in (37, 38)

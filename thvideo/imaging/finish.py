@@ -69,7 +69,8 @@ def _from_deep(path: Path, tags: Tags, max_side: int) -> Image.Image | None:
     import cv2
 
     assert tags.space is not None  # bits are told of such pictures alone
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    # Mapped, as the file may be as large as its pixels; by its bytes, as its name may be no text.
+    values = cv2.imdecode(np.memmap(path, np.uint8, "r"), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         return None
     if values.ndim == 2:

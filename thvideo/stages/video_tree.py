@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = frozenset(
 #: Of all that `imaging.picture` reads.
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm"}
-    | {".avif", ".jp2", ".j2k"}
+    | {".avif", ".heic", ".heif", ".jp2", ".j2k"}
 )
 # People of VoxCeleb; their folders may lie at any depth: dev/mp4/id00012/21Uxsk56VDQ/00001.mp4.
 _VOXCELEB_ID = re.compile(r"id\d{5}")

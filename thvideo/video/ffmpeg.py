@@ -20,10 +20,10 @@ OLDEST_FFMPEG = (5, 1)
 # Files are taken for what these demuxers find in them. The others read playlists, which open
 # further files, or go by the name alone: any text is a video to the one for terminals.
 _DEMUXERS = (
-    "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,mxf,gxf,dv,rm,wtv,nut,ivf,obu,av1,"
-    "h261,h263,h264,hevc,vvc,m4v,mjpeg,vc1,cavsvideo,dhav,yuv4mpegpipe,jpegxl_anim,jpegxl_pipe,"
-    "gif,apng,wav,w64,aiff,caf,mp3,aac,loas,ac3,eac3,dts,dtshd,truehd,mlp,flac,ape,wv,tta,tak,mpc,mpc8,"
-    "amr,au,iff,dsf,oma,voc"
+    "mov,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,ogg,mxf,gxf,dv,rm,wtv,nut,ivf,"
+    "obu,av1,h261,h263,h264,hevc,vvc,m4v,mjpeg,vc1,cavsvideo,dhav,nuv,ty,pva,yuv4mpegpipe,"
+    "jpegxl_anim,jpegxl_pipe,gif,apng,wav,w64,aiff,caf,mp3,aac,loas,ac3,eac3,dts,dtshd,truehd,"
+    "mlp,flac,ape,wv,tta,tak,mpc,mpc8,iamf,amr,au,iff,dsf,oma,voc"
 )
 #: Options before a file: nothing that it refers to (data: and http: links) is ever opened.
 READS_ONLY_THE_FILE = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}

@@ -16,6 +16,7 @@ from thvideo.video.timing import FrameTimes
 
 # Containers whose index or header says how long they are; of others ffmpeg guesses.
 _DECLARE = frozenset({"mov", "matroska", "avi", "flv", "asf"})
+_DISCARD = 0x4  # AV_PKT_FLAG_DISCARD
 # Containers round what they declare, and a last frame may be declared longer than it is.
 _MISSING_S = 0.5
 _MISSING_SHARE = 0.02
@@ -83,7 +84,7 @@ def _packets(path: Path) -> _Packets:
             if header := re.match(rb"#tb (\d+): (\d+)/(\d+)", line):
                 stream, numerator, denominator = map(int, header.groups())
                 bases[stream] = Fraction(numerator, denominator)
-            elif line[:1].isdigit():
+            elif line[:1].isdigit() and not _is_discarded(line):
                 stream, _, pts, duration = (int(value) for value in line.split(b",")[:4])
                 ends[stream] = max(ends.get(stream, pts), pts + duration)
         # Matroska's demuxer tells of it in words alone.
@@ -92,3 +93,9 @@ def _packets(path: Path) -> _Packets:
         )
     seconds = {stream: float(end * bases[stream]) for stream, end in ends.items()}
     return _Packets(seconds.get(0, 0.0), max(seconds.values(), default=0.0), stops_inside)
+
+
+def _is_discarded(line: bytes) -> bool:
+    """Tell a packet that is there for other frames alone, as where an edit list cuts them off."""
+    flags = re.search(rb", F=0x([0-9A-F]+)", line)
+    return flags is not None and bool(int(flags[1], 16) & _DISCARD)
