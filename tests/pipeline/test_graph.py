@@ -1,10 +1,13 @@
 """The graph of a reenactment: what is shared between recipes, and what a change touches."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import toys
+from safetensors.numpy import save_file
 
 from thvideo.errors import UsageError
 from thvideo.pipeline import graph as graphs
@@ -193,6 +196,18 @@ def test_weights_that_were_trained_again_make_anew_what_they_made(
     steps = {step.node.id: step for step in plan(reenact_graph(recipe), workspace)}
     assert {name for name, step in steps.items() if step.action == "run"} == touched
     assert any(f"{trained.name} changed" in step.reason for step in steps.values())
+
+
+def test_a_card_that_lies_only_beside_the_weights_is_in_the_keys(recipe, workspace, tmp_path):
+    path, card = tmp_path / "own.safetensors", tmp_path / "own.json"
+    save_file({"generator.w": np.zeros(2, np.float32)}, path)
+    said = {"preset": "swift", "draw_style": 1, "options": {}, "size_px": 64}
+    card.write_text(json.dumps(said))
+    own = replace(recipe, weights=path)
+    first = keys(own, workspace)
+    card.write_text(json.dumps(said | {"size_px": 128}))
+    touched = {name for name, key in keys(own, workspace).items() if key != first[name]}
+    assert touched == {"embed", "reenact", "composite"}
 
 
 def test_another_release_of_a_tracker_is_another_tracker(recipe, workspace, monkeypatch):

@@ -20,7 +20,7 @@ from thvideo.stages.extract import Extract, plain_suffix
 from thvideo.stages.finetune import Finetune
 from thvideo.stages.reenact import Reenact
 from thvideo.stages.track import Track
-from thvideo.weights.cards import shipped_names, shipped_weight
+from thvideo.weights.cards import card_inside, shipped_names, shipped_weight
 from thvideo.weights.load import check_generator
 from thvideo.workspace.keys import DigestMemo, stage_key
 
@@ -212,6 +212,9 @@ def _weights_of(recipe: Recipe) -> dict[str, Path]:
     # Said before a driver is tracked for nothing. A file that is not there is told elsewhere.
     if path.is_file() and path.stat().st_size:
         check_generator(path, recipe.generator)
+        if not card_inside(path):
+            # It says what is built and how it is tuned; the digest of the weights does not cover it.
+            return {"weights": path, "card": path.with_suffix(".json")}
     return {"weights": path}
 
 
