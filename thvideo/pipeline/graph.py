@@ -213,7 +213,7 @@ def _weights_of(recipe: Recipe) -> dict[str, Path]:
     if path.is_file() and path.stat().st_size:
         check_generator(path, recipe.generator)
         if not card_inside(path):
-            # It says what is built and how it is tuned; the digest of the weights does not cover it.
+            # It says what is built and how it is tuned; no digest of the weights covers that.
             return {"weights": path, "card": path.with_suffix(".json")}
     return {"weights": path}
 
