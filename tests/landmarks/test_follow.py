@@ -86,15 +86,16 @@ def test_a_face_that_has_moved_far_is_detected_anew_on_key_frames():
 
 
 @pytest.mark.parametrize(
-    ("n_threads", "large_bytes", "n_most"),
-    [(0, 1e9, 13), (2, 1e9, 13 + 24), (2, 0, 13 + 12)],
-    ids=["alone", "threads", "threads and large frames"],
+    ("n_threads", "n_ahead", "n_most"),
+    [(0, 9, 13), (2, 9, 13 + 24), (2, 1, 13 + 12), (2, 0, 13)],
+    ids=["alone", "threads", "threads and large frames", "threads and the largest frames"],
 )
 def test_frames_are_not_held_beyond_the_windows_they_belong_to(
-    n_threads, large_bytes, n_most, monkeypatch
+    n_threads, n_ahead, n_most, monkeypatch
 ):
-    """With threads, for two windows more; of large frames for one."""
-    monkeypatch.setattr("thvideo.landmarks.follow._LARGE_BYTES", large_bytes)
+    """With threads, for two windows more; of large frames for one or none."""
+    window_bytes = 13 * next(iter(walk(1))).nbytes
+    monkeypatch.setattr("thvideo.landmarks.follow._AHEAD_BYTES", n_ahead * window_bytes)
     pulled = 0
 
     def stream() -> Iterator[np.ndarray]:
