@@ -79,8 +79,7 @@ def tracker() -> BundledTracker:
 @pytest.fixture(scope="module")
 def clip(tracker: BundledTracker) -> tuple[np.ndarray, np.ndarray]:
     """Every fourth frame of the example driver, 12 in all, and their landmarks."""
-    [frames] = read_frames(DRIVER, probe(DRIVER), stop=48, batch=48)
-    frames = frames[::4]
+    frames = np.concatenate(list(read_frames(DRIVER, probe(DRIVER), stop=48)))[::4]
     boxes = np.stack([box_from_detection(found[0]) for found in tracker.detect(frames)])
     rough, _ = tracker.landmarks(frames, boxes)
     points, _ = tracker.landmarks(frames, box_from_points(rough))
@@ -148,8 +147,7 @@ def test_a_head_that_is_turned_away_is_not_covered(clip) -> None:
 
 def test_a_real_hand_is_noticed_for_as_long_as_it_hides_the_mouth(tracker, shared_data) -> None:
     path = shared_data / "drivers" / "expressions_23976fps.mp4"
-    [frames] = read_frames(path, probe(path), stop=160, batch=160)
-    frames = frames[::10]
+    frames = np.concatenate(list(read_frames(path, probe(path), stop=160)))[::10]
     boxes = np.stack([box_from_detection(found[0]) for found in tracker.detect(frames)])
     seen, _, log_odds = tracker.observe(frames, boxes)
     covered = covered_frames(log_odds, seen, ())
