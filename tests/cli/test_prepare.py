@@ -50,6 +50,15 @@ def test_videos_become_a_dataset(thvideo: Run, people: Path, tmp_path: Path) -> 
     assert (last["event"], last["videos_used"]) == ("prepared", 3)
 
 
+def test_a_folder_where_the_lock_should_be_is_named(
+    thvideo: Run, people: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "set" / ".lock").mkdir(parents=True)
+    done = thvideo("prepare", people, "-o", "set")
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"error: {tmp_path / 'set' / '.lock'} cannot be used")
+
+
 def test_ctrl_c_keeps_finished_videos_and_blames_no_video(people: Path, tmp_path: Path) -> None:
     dataset = tmp_path / "set"
     process = subprocess.Popen(

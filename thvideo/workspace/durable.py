@@ -222,4 +222,6 @@ def disk_errors_explained(place: Path) -> Iterator[None]:
 
 def lies_in(file_name: object, folder: Path) -> bool:
     """Tell whether the file that an error names lies in a folder."""
-    return isinstance(file_name, str | Path) and Path(file_name).is_relative_to(folder)
+    if not isinstance(file_name, str | Path):
+        return False
+    return Path(file_name).absolute().is_relative_to(folder.absolute())
