@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 
 from tests.video.conftest import Make
-from tests.video.made_videos import ffmpeg, write_video
+from tests.video.made_videos import ffmpeg, pattern, write_video
 from thvideo.errors import InputError
+from thvideo.stages.finished import join_and_listen
 from thvideo.video.audio import Sound, driver_sound, file_sound
 from thvideo.video.drift import Drift, measure_drift
+from thvideo.video.encode import EncodeSettings
 from thvideo.video.ffmpeg import ffmpeg_path
+from thvideo.video.formats import HELD, Held
 from thvideo.video.probe import probe
 from thvideo.video.read import Scan, scan
 from thvideo.video.streams import AudioStream
 from thvideo.video.timing import FrameTimes
+from thvideo.video.write import encode_chunk
 
 RATE = 48_000
 # Clicks of 2 ms at these seconds of the driver: what is heard can be found again to the sample.
@@ -215,3 +219,25 @@ def _pcm(path: Path) -> np.ndarray:
     command = [str(ffmpeg_path()), "-v", "error", "-i", f"file:{path}", "-map", "0:a:0"]
     command += ["-ar", "44100", "-ac", "1", "-f", "s16le", "-"]
     return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.int16)
+
+
+def test_a_copy_that_fails_or_sounds_wrong_is_replaced_by_encoded_sound(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Were the table wrong: mov takes WavPack, and nothing reads it there; mp4 does not take it.
+    for codec, container in (("wavpack", "mov"), ("wavpack", "mp4")):
+        name = codec.removeprefix("lib")
+        monkeypatch.setitem(HELD[container], name, Held())  # type: ignore[index]
+        driver = make(f"{name}.mkv", "-c:a", codec, video=PICTURE, audio=SOUND)
+        times = times_of(driver)
+        sound = driver_sound(driver, times.start)
+        assert sound is not None and sound.is_copied(container)  # type: ignore[arg-type]
+        chunk, out = tmp_path / "chunk.mp4", tmp_path / f"{name}.{container}"
+        settings = EncodeSettings(container, preset="ultrafast")  # type: ignore[arg-type]
+        encode_chunk(chunk, iter([pattern(times.n_frames)]), times, 0, times.n_frames, settings)
+        finished = join_and_listen([chunk], out, times, settings, sound)
+        assert "a copy of the sound fails" in finished.notices[0]
+        assert len(finished.notices) == 1
+        assert finished.sound is not None and finished.sound.is_encoded
+        assert finished.drift.sound_fault == ""
+        assert np.abs(np.array(clicks_s(out)) - clicks_s(driver)).max() < 0.0016
