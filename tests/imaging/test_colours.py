@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thvideo.errors import InputError
 from thvideo.imaging.gamut import SRGB, space_of_code_points, to_srgb
-from thvideo.imaging.picture import Picture, read_picture
+from thvideo.imaging.picture import Animation, Picture, picture_kind, read_picture
 
 # sRGB's colours in other spaces' numbers, as CSS Color 4 gives them, and a grey.
 IN_P3 = {
@@ -215,6 +216,25 @@ def test_a_deep_picture_is_turned_and_shown_on_white_as_others_are(tmp_path: Pat
     assert (got[60, 20] == 255).all()
 
 
+def test_a_deep_picture_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    noise = np.random.default_rng(0).integers(0, 65536, (90, 90, 3)).astype(np.uint16)
+    write_png(path, noise, cICP=bytes((BT2020, PQ, 0, 1)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"cut\.png"):
+        read_picture(path, 4096)
+
+
+def test_each_frame_of_an_hdr_animation_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "moves.avif"
+    first, second = (Image.new("RGB", (80, 80), (grey,) * 3) for grey in (60, 120))
+    first.save(path, save_all=True, append_images=[second], duration=40, quality=100)
+    data = path.read_bytes().replace(b"colrnclx\0\1\0\x0d", b"colrnclx\0\x09\0\x10")
+    path.write_bytes(data)
+    dark, bright = (frame.mean() for frame in Animation(path, 4096).frames())
+    assert bright > dark + 20
+
+
 def exif_turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -222,9 +242,6 @@ def exif_turned() -> bytes:
 
 
 def test_heic_is_read_or_says_what_it_needs(tmp_path: Path) -> None:
-    from thvideo.errors import InputError
-    from thvideo.imaging.picture import picture_kind
-
     path = tmp_path / "phone.heic"
     try:
         import pillow_heif

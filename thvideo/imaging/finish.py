@@ -23,11 +23,11 @@ PAPER = (255, 255, 255)
 
 
 def finish(path: Path, image: Image.Image, max_side: int) -> tuple[U8Array, tuple[str, ...]]:
-    """Return a loaded picture `[H, W, 3]` as it is meant to be seen, and what to tell of it.
+    """Load a picture and return it `[H, W, 3]` as it is meant to be seen, and what to tell of it.
 
     Args:
         path: Its file.
-        image: Loaded; of an animation, one frame.
+        image: Opened; of an animation, at one frame.
         max_side: A larger picture is reduced so that its longer side has this many pixels.
 
     Raises:
@@ -39,7 +39,10 @@ def finish(path: Path, image: Image.Image, max_side: int) -> tuple[U8Array, tupl
         notices.append(f"its colours are of a kind not known here ({tags.unknown}); taken for sRGB")
     if tags.space is not None and tags.space.is_hdr:
         notices.append("it is HDR; what is brighter than white is shown as white, or nearly so")
-    plain = _from_deep(path, tags, max_side) if tags.bits > 8 else None
+    is_deep = tags.bits > 8 and getattr(image, "n_frames", 1) == 1
+    plain = _from_deep(path, tags, max_side) if is_deep else None
+    # Also then: Pillow tells of damage that OpenCV passes over.
+    image.load()
     space = tags.space if plain is None else None
     if plain is None:
         plain = _eight_bits(path, image)

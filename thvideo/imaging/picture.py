@@ -84,7 +84,6 @@ def read_picture(path: Path, max_side: int) -> Picture:
         if longer > 2 * max_side:
             shrink = 2 * max_side / longer
             image.draft(None, (int(image.width * shrink), int(image.height * shrink)))
-        image.load()
         return Picture(*finish(path, image, max_side))
 
 
@@ -120,7 +119,6 @@ class Animation:
             for number in range(self.n_frames):
                 with _faults_explained(self._path, f" at frame {number}"):
                     image.seek(self._first + number)
-                    image.load()
                     pixels, self.notices = finish(self._path, image, self._max_side)
                 asked_ms = float(image.info.get("duration") or 0)
                 self.durations_ms.append(asked_ms if asked_ms > _HARDLY_MS else _USUAL_MS)
