@@ -51,6 +51,15 @@ def test_a_file_that_is_not_in_the_artifact_is_an_error_with_a_way_out(tmp_path)
     assert "--force toy" in error.value.hint
 
 
+def test_a_fact_that_is_missing_is_damage(tmp_path):
+    made = make(Workspace(tmp_path))
+    assert made.facts["file"] == "a.txt"
+    assert made.facts.get("cuts") is None
+    with pytest.raises(DamagedError, match="tells nothing of 'cuts'") as error:
+        made.facts["cuts"]
+    assert (error.value.stage, error.value.key) == ("toy", KEY)
+
+
 def test_nothing_is_found_before_publishing_or_after_a_failure(tmp_path):
     workspace = Workspace(tmp_path)
     with pytest.raises(RuntimeError), workspace.building("toy", KEY) as build:

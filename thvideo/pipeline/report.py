@@ -132,7 +132,7 @@ def _finetuned(made: Made | None) -> dict[str, Any] | None:
     """How the generator came closer to the source: measurements by step; None if it did not."""
     if made is None:
         return None
-    facts = made.artifact.manifest.facts
+    facts = made.artifact.facts
     return {"steps": facts["steps"], "curve": facts["curve"]}
 
 

@@ -55,7 +55,7 @@ class Footage:
 
 def open_footage(artifact: Artifact) -> Footage:
     """Open what the extract stage made."""
-    facts = artifact.manifest.facts
+    facts = artifact.facts
     is_video = facts["kind"] == "video"
     height, width = facts["size"]
     return Footage(

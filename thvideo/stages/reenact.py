@@ -78,7 +78,7 @@ class Reenact:
             from thvideo.synthesis.identity import load_identity
             from thvideo.video.write import write_crop_chunk
 
-        tracked = job.inputs["driver"].manifest.facts
+        tracked = job.inputs["driver"].facts
         if tracked["kind"] == "picture":
             raise InputError(
                 f"the driver {tracked['name']} is a still picture",

@@ -4,11 +4,12 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NoReturn
 
 from thvideo.errors import WorkspaceError
 from thvideo.reading import expanded
@@ -21,7 +22,14 @@ from thvideo.workspace.durable import (
     remove,
     write_whole,
 )
-from thvideo.workspace.health import MANIFEST, Checks, Depth, read_checked, read_manifest
+from thvideo.workspace.health import (
+    MANIFEST,
+    Checks,
+    DamagedError,
+    Depth,
+    read_checked,
+    read_manifest,
+)
 from thvideo.workspace.keys import DigestMemo
 from thvideo.workspace.locks import Locks
 from thvideo.workspace.manifest import Manifest, Payload
@@ -31,6 +39,17 @@ _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# A workspace of thvideo. All of it can be made again.\n"
 )
+
+
+class _Facts(dict[str, Any]):
+    """What a stage found out; that something is missing means damage."""
+
+    def __init__(self, artifact: "Artifact") -> None:
+        super().__init__(artifact.manifest.facts)
+        self._of = artifact
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise DamagedError(self._of.stage, self._of.key, f"{MANIFEST} tells nothing of {name!r}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,11 @@ class Artifact:
     path: Path
     manifest: Manifest
     checks: Checks = field(compare=False, repr=False)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the stage found out; a name that is not there raises a ``DamagedError``."""
+        return _Facts(self)
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, whose bytes are those that were written.
