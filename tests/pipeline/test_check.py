@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.video.made_videos import ffmpeg
 from thvideo.errors import InputError, ThvideoError, UsageError, WorkspaceError
-from thvideo.pipeline.check import check_recipe
+from thvideo.pipeline.check import check_recipe, sound_notices
+from thvideo.pipeline.events import NodeNotice, RunStarted
+from thvideo.pipeline.graph import reenact_graph
 from thvideo.pipeline.recipe import Recipe
+from thvideo.pipeline.runner import run
+from thvideo.stages.base import Resources
+from thvideo.workspace.store import Workspace
 
 
 @pytest.fixture
@@ -126,3 +132,30 @@ def test_an_output_folder_that_cannot_be_written(recipe, monkeypatch):
     error = refusal(recipe)
     assert isinstance(error, WorkspaceError)
     assert "cannot be written" in error.fact
+
+
+def test_what_will_be_heard_otherwise_is_told_before_any_stage_begins(recipe, tmp_path):
+    driver = tmp_path / "talk.avi"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=0.4", "-f", "lavfi", "-i", "sine=d=0.4",
+           "-c:a", "libmp3lame", "-ar", "11025", driver)  # fmt: skip
+    asked = replace(recipe, driver=driver)
+    (told,) = sound_notices(asked)
+    assert "mp4 does not hold mp3 11025 Hz mono" in told
+    events = run(reenact_graph(asked), Workspace(tmp_path / "w"), Resources())
+    assert isinstance(next(events), RunStarted)
+    notice = next(events)
+    assert isinstance(notice, NodeNotice)
+    assert notice.text == told
+    events.close()
+    assert sound_notices(replace(asked, output=tmp_path / "o.mkv")) == []
+    assert sound_notices(replace(asked, output=tmp_path / "o.gif")) == []
+    assert sound_notices(replace(asked, audio="none")) == []
+    assert len(sound_notices(replace(recipe, audio=driver))) == 1
+    assert sound_notices(recipe) == []
+
+
+def test_a_sound_that_no_decoder_knows_is_refused_before_any_work(recipe, tmp_path):
+    song = tmp_path / "song.m4a"
+    ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", "-c:a", "alac", song)
+    song.write_bytes(song.read_bytes().replace(b"alac", b"apac"))
+    assert "no sound that can be decoded" in refusal(replace(recipe, audio=song)).fact
