@@ -32,7 +32,7 @@ def summary_lines(event: RunFinished, reused: list[str], ran: list[str]) -> list
     lines = [first, second]
     spans = report.get("no_face_spans") or []
     if spans:
-        lines.append(f"{count(len(spans), 'stretches')} without a face; see {event.report}")
+        lines.append(f"{count(len(spans), 'gaps')} without a face that shows; see {event.report}")
     elif event.report is not None:
         lines.append(f"report: {event.report}")
     if report.get("comparison"):
