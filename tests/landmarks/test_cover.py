@@ -127,11 +127,17 @@ def test_a_moment_is_no_cover_and_its_begin_and_end_belong_to_it(clip) -> None:
     assert np.flatnonzero(covered_frames(log_odds, points, ())).tolist() == list(range(13, 22))
 
 
+def test_a_face_that_is_somewhat_unsure_throughout_is_not_covered(clip) -> None:
+    log_odds = np.full(30, -6.0, np.float32)
+    log_odds[15:] = 0.8  # grey, dark or blurred
+    assert not covered_frames(log_odds, np.repeat(clip[1][:1], 30, axis=0), ()).any()
+
+
 def test_shots_are_judged_apart_and_frames_without_a_face_are_left_out(clip) -> None:
     points = np.repeat(clip[1][:1], 40, axis=0)
     log_odds = np.full(40, -8.0, np.float32)
     log_odds[20:] = 1.0  # another person, whose mouth is always unsure
-    log_odds[8:12] = 1.0
+    log_odds[8:12] = 2.0
     points[10], log_odds[30] = np.nan, np.nan
     assert np.flatnonzero(covered_frames(log_odds, points, (20,))).tolist() == [8, 9, 11]
 

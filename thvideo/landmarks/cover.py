@@ -27,8 +27,10 @@ _WEIGHTS, _CONSTANT = (11.97, 8.59, -1.40, -6.14, -4.46), -1.40
 # in 10.
 _LEAST_LOG_ODDS, _LEAST_RISE = 0.0, 4.0
 _USUAL_PERCENTILE = 30
-# What begins or ends to cover is less clear.
-_EDGE_RISE = 2.5
+# At least once it has to be this clear: dark and blurred faces come near.
+_CLEAREST_LOG_ODDS = 1.5
+# What begins or ends to cover is less clear, for a few frames.
+_EDGE_FRAMES, _EDGE_RISE = 3, 2.5
 # Of a head turned or bowed farther than this, half of the mouth is out of sight anyway.
 _MOST_TURN_DEG = 32.0
 # Nothing covers a face for so short a time, nor uncovers it between: smears of fast motion do.
@@ -106,10 +108,9 @@ def _covered_in_shot(log_odds: F32Array, points: F32Array) -> BoolArray:
             clearly[first : last + 1] = True
     covered = np.zeros_like(clearly)
     for first, last in find_gaps(~clearly):
-        if last - first + 1 >= _LEAST_FRAMES:
-            while first > 0 and rise[first - 1] > _EDGE_RISE:
-                first -= 1
-            while last < len(rise) - 1 and rise[last + 1] > _EDGE_RISE:
-                last += 1
+        is_long = last - first + 1 >= _LEAST_FRAMES
+        if is_long and log_odds[first : last + 1].max() > _CLEAREST_LOG_ODDS:
+            begin, end = max(first - _EDGE_FRAMES, 0), last + 1 + _EDGE_FRAMES
             covered[first : last + 1] = True
+            covered[begin:end] |= rise[begin:end] > _EDGE_RISE
     return covered
