@@ -22,8 +22,7 @@ from thvideo.models.landmark_net import (
     LandmarkNet,
     cells_to_px,
     fold_norms,
-    soft_argmax,
-    spread,
+    read_maps,
 )
 from thvideo.models.precision import Precision
 from thvideo.shapes import F32Array, I64Array, U8Array, check_shape
@@ -187,9 +186,9 @@ class BundledTracker:
         """Points in crop pixels, face probability and log odds of a cover of `[B, 128, 128, 3]`."""
         with torch.inference_mode():
             maps, face = self._landmarks(self._tensor(crops))
-            points = cells_to_px(soft_argmax(maps)).cpu().numpy()
-            spreads, logits = spread(maps).cpu().numpy(), face.float().cpu().numpy()
-        covered = log_odds_covered(spreads, logits, points)
+            places, spread = read_maps(maps)
+            points, logits = cells_to_px(places).cpu().numpy(), face.float().cpu().numpy()
+        covered = log_odds_covered(spread.cpu().numpy(), logits, points)
         return points, 1 / (1 + np.exp(-logits)), covered
 
     def _tensor(self, pictures: U8Array) -> Tensor:

@@ -23,28 +23,26 @@ def soft_argmax(logits: Tensor) -> Tensor:
     Returns:
         `[B, K, 2]` (x, y) in cells, cell centres at whole numbers.
     """
-    size = logits.shape[-1]
-    weights = logits.float().flatten(2).softmax(dim=-1).view(*logits.shape[:2], size, size)
-    steps = torch.arange(size, dtype=torch.float32, device=logits.device)
-    return torch.stack([weights.sum(dim=2) @ steps, weights.sum(dim=3) @ steps], dim=-1)
+    return read_maps(logits)[0]
 
 
-def spread(logits: Tensor) -> Tensor:
-    """Standard deviation of the softmax of each map: how unsure of its place a point is.
+def read_maps(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Read places as `soft_argmax` does, and how unsure they are.
 
     Args:
         logits: `[B, K, S, S]`.
 
     Returns:
-        `[B, K]` in cells.
+        Places `[B, K, 2]`, and the standard deviations `[B, K]` of the softmax of each map, both in
+        cells.
     """
     size = logits.shape[-1]
     weights = logits.float().flatten(2).softmax(dim=-1).view(*logits.shape[:2], size, size)
     steps = torch.arange(size, dtype=torch.float32, device=logits.device)
-    # [B, K, 2, S]: the weights of the columns and of the rows.
-    sides = torch.stack([weights.sum(dim=2), weights.sum(dim=3)], dim=2)
-    variance = sides @ steps**2 - (sides @ steps) ** 2
-    return variance.sum(dim=-1).clamp(min=0).sqrt()
+    columns, rows = weights.sum(dim=2), weights.sum(dim=3)
+    places = torch.stack([columns @ steps, rows @ steps], dim=-1)
+    squares = torch.stack([columns @ steps**2, rows @ steps**2], dim=-1)
+    return places, (squares - places**2).sum(dim=-1).clamp(min=0).sqrt()
 
 
 def cells_to_px(cells: Tensor) -> Tensor:
