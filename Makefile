@@ -4,9 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS ?= dev,examples
+FLOORS ?= build/floors
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench torture clean
+.PHONY: help setup demo test floors check bench torture clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +27,14 @@ demo: setup ## animate the example painting with the example driver
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n 2
+
+# On Linux PyPI's torch brings CUDA's libraries, 3 GB. A smaller one, where it can be reached:
+# make floors PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+floors: ## run the tests with the oldest libraries that are allowed
+	$(PYTHON) -m venv $(FLOORS)
+	$(PYTHON) .ci/floors.py > $(FLOORS)/floors.txt
+	$(FLOORS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $(FLOORS)/floors.txt --editable .
+	$(FLOORS)/bin/python -m pytest -n 2
 
 check: setup ## lint, types, layers, dead code, dependencies
 	$(BIN)/ruff check .
