@@ -1,4 +1,4 @@
-"""Turn a driver's landmarks by quarters until its faces are upright.
+"""Whether faces stand upright, and turning a driver's landmarks by quarters until they do.
 
 Shapes: T frames.
 """
@@ -11,10 +11,21 @@ from thvideo.imaging.turn import points_upright, quarter_of
 from thvideo.landmarks.gaps import shot_bounds
 from thvideo.landmarks.schema import LEFT_EYE, RIGHT_EYE
 from thvideo.landmarks.similarity import to_complex
-from thvideo.shapes import F64Array
+from thvideo.landmarks.tracker import box_from_points
+from thvideo.shapes import BoolArray, F32Array, F64Array
 
 #: Of a picture whose corner lies in the origin: where the points come to lie does not matter.
 _ANYWHERE = (1, 1)
+
+
+def turns_deg(points: F32Array) -> F32Array:
+    """Return by how many degrees, 0 to 180, faces ``[T, 70, 2]`` are turned; NaN where unknown."""
+    return np.asarray(np.abs(np.degrees(box_from_points(points)[:, 3])), np.float32)
+
+
+def stand(points: F32Array) -> BoolArray:
+    """Say of faces ``[T, 70, 2]`` whether they are nearer to upright than to lying on a side."""
+    return np.asarray(turns_deg(points) <= 45, np.bool_)
 
 
 def shots_upright(points: F64Array, cuts: Sequence[int]) -> F64Array:

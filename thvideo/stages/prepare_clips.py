@@ -17,10 +17,11 @@ from thvideo.errors import InputError, StageError, WorkspaceError
 from thvideo.imaging.crop import take_crop, valid_box
 from thvideo.imaging.picture import load_picture
 from thvideo.landmarks.choice import FaceChoice
-from thvideo.landmarks.follow import follow
+from thvideo.landmarks.follow import FollowedBatch, follow
 from thvideo.landmarks.tracker import Tracker
+from thvideo.landmarks.upright import stand
 from thvideo.models.precision import Precision
-from thvideo.shapes import I64Array, U8Array
+from thvideo.shapes import F32Array, I64Array, U8Array
 from thvideo.stages.prepare_options import PrepareOptions, VideoTask, Workers
 from thvideo.stages.prepare_plan import (
     TRACK_FPS,
@@ -137,7 +138,7 @@ def _look_at_picture(path: Path, options: PrepareOptions, tracker: Tracker) -> _
     picture = load_picture(path, _LONGEST_PX)
     batches = follow(iter([picture[None]]), tracker, FaceChoice(), (), name=path.name)
     (batch,) = batches
-    points = np.where(batch.found[:, None, None], batch.points, np.nan).astype(np.float32)
+    points = _standing(batch)
     planned, rejects = plan_picture(points, options)
     height, width = picture.shape[:2]
     return _Looked(planned, rejects, iter([(0, picture)]), (height, width))
@@ -154,14 +155,17 @@ def _follow(path: Path, info: VideoInfo, options: PrepareOptions, tracker: Track
     cuts = np.unique(np.searchsorted(frames, scanned.cuts)).tolist()
     cuts = tuple(int(cut) for cut in cuts if 0 < cut < len(frames))
     batches = _chosen(path, info, frames)
-    parts = [
-        np.where(batch.found[:, None, None], batch.points, np.nan)
-        for batch in follow(batches, tracker, FaceChoice(), cuts, name=path.name)
-    ]
-    raw = np.concatenate(parts).astype(np.float32)
+    followed = follow(batches, tracker, FaceChoice(), cuts, name=path.name)
+    raw = np.concatenate([_standing(batch) for batch in followed])
     if len(raw) != len(frames):
         raise StageError(f"{path} gave {len(raw)} frames instead of {len(frames)}")
     return Followed(frames, times_s[frames], raw, cuts)
+
+
+def _standing(batch: FollowedBatch) -> F32Array:
+    """Landmarks ``[B, 70, 2]``, NaN without a face and of one on its side: crops are upright."""
+    kept = batch.found & stand(batch.points)
+    return np.where(kept[:, None, None], batch.points, np.float32(np.nan))
 
 
 def _chosen(path: Path, info: VideoInfo, frames: I64Array) -> Iterator[U8Array]:

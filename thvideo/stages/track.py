@@ -233,10 +233,9 @@ def _finished_parts(job: Job) -> "tuple[list[dict[str, Any]], FollowState]":
 
 def _turned(points: F32Array) -> tuple[int, int] | None:
     """Count faces ``[N, 70, 2]`` that lie nearer to a side than upright, and say how far."""
-    from thvideo.landmarks.tracker import box_from_points
+    from thvideo.landmarks.upright import stand, turns_deg
 
-    turns_deg = np.abs(np.degrees(box_from_points(points)[:, 3]))
-    lying = turns_deg[turns_deg > 45]
+    lying = turns_deg(points)[~stand(points)]
     return (len(lying), round(float(np.median(lying)))) if len(lying) else None
 
 
