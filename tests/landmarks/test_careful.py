@@ -89,3 +89,26 @@ def test_precise_landmarks_of_nothing_are_unknown():
     points, confidence = landmarks_precisely(paint([]), box, NothingTracker())
     assert np.isnan(points).all()
     assert confidence[0] == 0
+
+
+def test_a_page_taken_for_a_face_gives_way_to_the_portrait_printed_on_it():
+    page = paint([Square(420, 330, 40)], (480, 560))
+
+    class PageTracker(PickyTracker):
+        """Takes the whole page for a face, and is fairly sure of it."""
+
+        def detect(self, frames: np.ndarray, near: np.ndarray | None = None) -> list[np.ndarray]:
+            if frames.shape[1:3] != page.shape[:2]:
+                return super().detect(frames)
+            return [np.array([[40, 20, 520, 460, 0.95]], np.float32)] * len(frames)
+
+        def landmarks(self, frames: np.ndarray, boxes: np.ndarray) -> tuple:
+            points, confidence = super().landmarks(frames, boxes)
+            is_page = boxes[:, 2] > 300
+            points[is_page, 48:68, 0] += 0.3 * boxes[is_page, 2, None]
+            confidence[is_page] = 0.9
+            return points, confidence
+
+    found = find_carefully(page, PageTracker(0.1, 0.7))
+    assert len(found) == 1
+    np.testing.assert_allclose(found[0].box[:3], [420, 330, 40], atol=1)
