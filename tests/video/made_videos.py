@@ -25,9 +25,10 @@ def described(path: Path) -> str:
 
 
 def opus_error_s(container: str) -> float:
-    """Return how early Opus is heard: ffmpeg 5 counts its priming twice where it writes webm."""
+    """Return how early Opus is heard: ffmpeg 5 counts its priming twice where it writes it."""
     said = subprocess.run([str(ffmpeg_path()), "-version"], capture_output=True, check=True).stdout
-    return 0.0071 if container == "webm" and said.startswith(b"ffmpeg version 5.") else 0.0
+    is_matroska = container in ("mkv", "webm")
+    return 0.0071 if is_matroska and said.startswith(b"ffmpeg version 5.") else 0.0
 
 
 def pattern(n_frames: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:

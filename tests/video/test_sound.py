@@ -84,6 +84,8 @@ def test_sound_keeps_its_place(
 ) -> None:
     driver = make(f"d.{suffix}", "-c:a", codec, "-b:a", "128k", video=PICTURE, audio=SOUND)
     out, sound, drift = remade(tmp_path, driver, container)
+    if codec == "libopus" and opus_error_s(container):
+        copied = False  # the driver itself has its sound before the picture
     assert sound.is_copied(container) == copied
     assert (probe(out).audio_codec == sound.stream.codec) == copied
     most_ms = 1 + 1000 * opus_error_s(container)
