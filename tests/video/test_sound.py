@@ -87,7 +87,7 @@ def test_sound_keeps_its_place(
     if codec == "libopus" and opus_error_s(container):
         copied = False  # the driver itself has its sound before the picture
     assert sound.is_copied(container) == copied
-    assert (probe(out).audio_codec == sound.stream.codec) == copied
+    assert probe(out).audio_codec == sound.stream.codec or not copied
     most_ms = 1 + 1000 * opus_error_s(container)
     assert drift.sound_offset_ms is not None and abs(drift.sound_offset_ms) < most_ms
     assert drift.sound_end_drift_ms is not None and abs(drift.sound_end_drift_ms) < most_ms
