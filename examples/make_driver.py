@@ -32,10 +32,9 @@ from thvideo.imaging.blend import (
 from thvideo.imaging.crop import crop_for_face, scale_crop, take_crop, to_crop
 from thvideo.imaging.picture import load_picture
 from thvideo.landmarks.bundled import BundledTracker
-from thvideo.landmarks.careful import detect_carefully, landmarks_precisely
+from thvideo.landmarks.careful import find_carefully, landmarks_precisely
 from thvideo.landmarks.expression import single_shape
 from thvideo.landmarks.pose import Pose, project, rotation_from_angles
-from thvideo.landmarks.tracker import box_from_detection
 from thvideo.video.audio import file_sound
 from thvideo.video.encode import EncodeSettings
 from thvideo.video.timing import FrameTimes
@@ -140,8 +139,7 @@ def act(points: NDArray[np.float64], opening: Curve, spread: Curve) -> NDArray[n
 def find_landmarks(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the landmarks `[70, 2]` of the largest face."""
     tracker = BundledTracker("cpu", "fp32")
-    box = box_from_detection(detect_carefully(picture, tracker)[0])
-    points, _ = landmarks_precisely(picture, box, tracker)
+    points, _ = landmarks_precisely(picture, find_carefully(picture, tracker)[0].box, tracker)
     return points[0].astype(np.float64)
 
 

@@ -134,7 +134,7 @@ def test_one_picture_teaches_to_draw_it_from_deformed_ones() -> None:
 
 def test_what_moving_lips_and_lids_change_is_held() -> None:
     def strayed(expression: float, seed: int) -> float:
-        options = replace(PIXELS, steps=20, measure_every=20, batch_size=2, lr=5e-3, seed=seed)
+        options = replace(PIXELS, steps=40, measure_every=40, batch_size=2, lr=2e-3, seed=seed)
         fine = tuning(options=replace(options, expression=expression))
         for _ in fine.run():
             pass
@@ -145,9 +145,9 @@ def test_what_moving_lips_and_lids_change_is_held() -> None:
                 for pair in range(len(probe.mask))
             )
 
-    # Measured: 0.23 of it.
+    # Measured: 0.02 of it, once it has settled.
     free, held = (sum(strayed(weight, seed) for seed in (0, 1)) for weight in (0.0, 100.0))
-    assert held < 0.5 * free
+    assert held < 0.25 * free
 
 
 def test_several_pictures_are_drawn_from_each_other_and_from_themselves() -> None:

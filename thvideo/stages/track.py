@@ -104,7 +104,7 @@ class Track:
             why = f"no face, or a covered one ({n_covered})," if n_covered else "no face"
             yield Notice(
                 f"{footage.name}: {why} in {n_lost} of {footage.n_frames} frames "
-                f"({len(spans)} gaps); filled by --no-face {self.no_face}"
+                f"({len(spans)} gap{'s'[: len(spans) > 1]}); filled by --no-face {self.no_face}"
             )
         turned = _turned(raw[found])
         if turned:
