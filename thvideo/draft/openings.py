@@ -194,8 +194,8 @@ def lids_at(edges: Edges, x: Tensor, y: Tensor) -> Lids:
     return Lids(x, y, upper, lower, new_upper, new_lower)
 
 
-def change_of(lids: Lids, frame: Frame, shift: Tensor | None = None) -> Tensor:
-    """Return how far an opening is from rest, 0..1 ``[B, 1, H, W]``; 0 where it does not reach.
+def change_of(lids: Lids, frame: Frame, shift: Tensor) -> Tensor:
+    """Return how far an eye is from rest, 0..1 ``[B, 1, H, W]``; 0 where it does not reach.
 
     At rest a picture shows its own pixels; layers come in over the first half pixel of movement.
 
@@ -205,8 +205,7 @@ def change_of(lids: Lids, frame: Frame, shift: Tensor | None = None) -> Tensor:
         shift: ``[B, 2]`` how far what lies behind the lids goes, x and y.
     """
     moved = (lids.upper - lids.new_upper).abs() + (lids.lower - lids.new_lower).abs()
-    if shift is not None:
-        moved = torch.maximum(moved, torch.linalg.vector_norm(shift, dim=-1)[:, None, None])
+    moved = torch.maximum(moved, torch.linalg.vector_norm(shift, dim=-1)[:, None, None])
     above = torch.minimum(lids.upper, lids.new_upper) - lids.y
     below = lids.y - torch.maximum(lids.lower, lids.new_lower)
     near = (lids.x.abs() < 1) & (above < REACH) & (below < REACH)
