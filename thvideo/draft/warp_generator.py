@@ -137,11 +137,14 @@ class WarpGenerator:
         points = amid_eyes(points)
         if len(points) == 0:
             return points
-        at_rest = np.zeros(len(points))
+        turn, mouth = np.ones(len(points)), np.full(len(points), self._mouth_room)
+        freely = points if self._mouth_room == 1 else self._held(points, turn, mouth)
+        folded = np.flatnonzero(self._fold_shares_of(freely) > FOLDED_SHARE)
+        at_rest, those = np.zeros(len(folded)), points[folded]
         # Mouths open as far as they can on a head at rest; then heads turn as far as they can.
-        mouth = self._strengths(points, lambda part, strength: (at_rest[part], strength))
-        mouth = np.minimum(mouth, self._mouth_room)
-        turn = self._strengths(points, lambda part, strength: (strength, mouth[part]))
+        opened = self._strengths(those, lambda part, strength: (at_rest[part], strength))
+        mouth[folded] = opened = np.minimum(opened, self._mouth_room)
+        turn[folded] = self._strengths(those, lambda part, strength: (strength, opened[part]))
         edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(points)), len(points)]
         for _ in range(_SETTLE_ROUNDS):
             smooth = [
