@@ -57,6 +57,8 @@ _NO_MEMORY = (
     "bad allocation",
     "status_alloc_failed",
     "allocation_failed",
+    # The loader says it of a library that is too large for what is left.
+    "failed to map segment",
     # A thread's stack is memory too.
     "can't start new thread",
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def test_a_folder_where_the_lock_should_be_is_named(
     (tmp_path / "set" / ".lock").mkdir(parents=True)
     done = thvideo("prepare", people, "-o", "set")
     assert done.returncode == 4
-    assert done.stderr.startswith(f"error: {tmp_path / 'set' / '.lock'} cannot be used")
+    # Versions of the library that locks differ in whether they tell the whole path.
+    assert re.match(r"error: \S*set/\.lock cannot be used", done.stderr)
 
 
 def test_ctrl_c_keeps_finished_videos_and_blames_no_video(people: Path, tmp_path: Path) -> None:

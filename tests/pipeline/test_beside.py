@@ -181,7 +181,8 @@ def test_a_maker_that_fails_ends_the_taker_with_its_own_error(
     with pytest.raises(StageError, match="the pen broke"):
         told.extend(run(graph(), workspace, RESOURCES))
     assert of_node(told, "draw")[-1] == ("NodeProgress6" if before else "NodeStarted")
-    assert bool(of_node(told, "show")) == bool(before)
+    # After its first frames the taker may have been told of, or not yet.
+    assert before or not of_node(told, "show")
     for step in plan(graph(), workspace):
         assert step.action == "run"
         assert not workspace.locks.is_held_elsewhere(step.key)

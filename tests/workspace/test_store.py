@@ -51,12 +51,18 @@ def test_a_file_that_is_not_in_the_artifact_is_an_error_with_a_way_out(tmp_path)
     assert "--force toy" in error.value.hint
 
 
+def test_a_fact_of_another_kind_is_damage(tmp_path):
+    made = make(Workspace(tmp_path))
+    with pytest.raises(DamagedError, match="tells 'file' wrongly") as error:
+        made.fact("file", int)
+    assert (error.value.stage, error.value.key) == ("toy", KEY)
+
+
 def test_a_fact_that_is_missing_is_damage(tmp_path):
     made = make(Workspace(tmp_path))
-    assert made.facts["file"] == "a.txt"
-    assert made.facts.get("cuts") is None
+    assert made.fact("file", str) == "a.txt"
     with pytest.raises(DamagedError, match="tells nothing of 'cuts'") as error:
-        made.facts["cuts"]
+        made.fact("cuts", list[int])
     assert (error.value.stage, error.value.key) == ("toy", KEY)
 
 

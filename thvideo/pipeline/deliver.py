@@ -29,7 +29,7 @@ def deliver(artifact: Artifact, output: Path, digests: DigestMemo) -> bool:
         WorkspaceError: The place cannot be written or is full; the artifact stays.
         DamagedError: The file is not the one that was made; the output is untouched.
     """
-    name = str(artifact.facts["file"])
+    name = artifact.fact("file", str)
     wanted = artifact.payload(name)
     try:
         place = Path(os.path.realpath(output))

@@ -12,6 +12,7 @@ from thvideo.pipeline.plan import Step
 from thvideo.pipeline.recipe import Recipe
 from thvideo.reading import json_of
 from thvideo.workspace.durable import is_disk_full, write_whole
+from thvideo.workspace.facts import is_number
 from thvideo.workspace.manifest import Manifest, plain
 from thvideo.workspace.store import Artifact
 
@@ -132,8 +133,8 @@ def _finetuned(made: Made | None) -> dict[str, Any] | None:
     """How the generator came closer to the source: measurements by step; None if it did not."""
     if made is None:
         return None
-    facts = made.artifact.facts
-    return {"steps": facts["steps"], "curve": facts["curve"]}
+    told = made.artifact.manifest.facts
+    return {name: told.get(name) for name in ("steps", "curve")}
 
 
 def _stage(node: Node, made: Made | None) -> dict[str, Any]:
@@ -141,6 +142,8 @@ def _stage(node: Node, made: Made | None) -> dict[str, Any]:
         return {"id": node.id, "action": "skip", "reason": node.stage.skip_reason()}
     manifest = made.artifact.manifest
     n_frames = manifest.facts.get("n_frames")
+    if not is_number(n_frames):
+        n_frames = 0
     return {
         "id": node.id,
         "action": "run" if made.ran else "reuse",

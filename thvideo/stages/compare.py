@@ -55,7 +55,8 @@ class Compare:
         times_s, duration_s = times.seconds(), times.duration_s
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
         picture = turn_back(identity.picture, identity.quarter)
-        result_path = job.inputs["video"].file(job.inputs["video"].facts["file"])
+        video = job.inputs["video"]
+        result_path = video.file(video.fact("file", str))
         result_info = probe(result_path)
         driver_size = self._size_of(driver.size)
         driver_frames = read_frames(driver.path, driver.info, height_width=driver_size)

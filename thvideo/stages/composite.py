@@ -149,7 +149,7 @@ def _batches(job: Job, start: int, stop: int) -> Iterator[U8Array]:
         yield from job.arriving[CROPS].take(start, stop)
         return
     artifact = job.inputs[CROPS]
-    for name, first, end in artifact.facts["chunks"]:
+    for name, first, end in artifact.fact("chunks", list[tuple[str, int, int]]):
         if first < stop and start < end:
             part = (max(start, first) - first, min(stop, end) - first)
             yield from read_chunk(artifact.file(name), *part)

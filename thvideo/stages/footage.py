@@ -55,16 +55,14 @@ class Footage:
 
 def open_footage(artifact: Artifact) -> Footage:
     """Open what the extract stage made."""
-    facts = artifact.facts
-    is_video = facts["kind"] == "video"
-    height, width = facts["size"]
+    is_video = artifact.fact("kind", str) == "video"
     return Footage(
-        name=facts["name"],
-        kind=facts["kind"],
-        size=(height, width),
-        n_frames=facts["n_frames"],
-        cuts=tuple(facts["cuts"]),
-        path=artifact.file(facts["file"]),
+        name=artifact.fact("name", str),
+        kind="video" if is_video else "picture",
+        size=artifact.fact("size", tuple[int, int]),
+        n_frames=artifact.fact("n_frames", int),
+        cuts=tuple(artifact.fact("cuts", list[int])),
+        path=artifact.file(artifact.fact("file", str)),
         info=VideoInfo.from_json(artifact.file(INFO).read_text()) if is_video else None,
         times=FrameTimes.load(artifact.file(TIMES)) if is_video else None,
     )

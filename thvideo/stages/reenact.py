@@ -78,18 +78,18 @@ class Reenact:
             from thvideo.synthesis.identity import load_identity
             from thvideo.video.write import write_crop_chunk
 
-        tracked = job.inputs["driver"].facts
-        if tracked["kind"] == "picture":
+        tracked = job.inputs["driver"]
+        if tracked.fact("kind", str) == "picture":
             raise InputError(
-                f"the driver {tracked['name']} is a still picture",
+                f"the driver {tracked.fact('name', str)} is a still picture",
                 hint="give --driver a video; still pictures are for --source",
             )
         if job.gives is not None:
             # Whoever takes the frames has something to prepare too.
             job.gives.begin()
         identity = load_identity(job.inputs["identity"].file("identity.npz"))
-        driver = load_tracked(job.inputs["driver"].file("landmarks.npz"))
-        cuts = tracked["cuts"]
+        driver = load_tracked(tracked.file("landmarks.npz"))
+        cuts = tracked.fact("cuts", list[int])
         devices = choose_devices(job.resources.device)
         with cpu_threads(job.resources.threads):
             generators = [self._generator(job, identity, device) for device in devices]

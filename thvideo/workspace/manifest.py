@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, NoReturn
+
+from thvideo.workspace.facts import is_number
 
 FORMAT = 2
 # How the text begins: what lies before the seal's digest and after it.
@@ -112,7 +114,7 @@ class Manifest:
         if hashlib.sha256(rest).hexdigest() != seal[1].decode():
             raise ValueError("has other bytes than were written")
         try:
-            values = json.loads(b"{" + rest)
+            values = json.loads(b"{" + rest, parse_constant=_refused)
             if values.pop("format") != FORMAT:
                 raise ValueError
             values["files"] = {role: InputFile(**file) for role, file in values["files"].items()}
@@ -130,18 +132,24 @@ class Manifest:
             all(is_plain_name(name) for name in (self.key, self.stage, *self.inputs.values()))
             and all(is_plain_name(name) for name in self.payload)
             and all(_is_size(file.size) for file in self.payload.values())
+            and all(_is_size(file.size) for file in self.files.values())
             and all(_is_digest(file.sha256) for file in self.payload.values())
             and all(isinstance(file.name, str) for file in self.files.values())
+            and all(isinstance(file.digest, str) for file in self.files.values())
             and isinstance(self.parameters, dict)
             and isinstance(self.facts, dict)
             and isinstance(self.versions, dict)
             and isinstance(self.made_at, str)
-            and all(isinstance(n, int | float) for n in (self.seconds, self.peak_bytes))
+            and all(map(is_number, (self.version, self.seconds, self.peak_bytes)))
         )
 
 
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
 def _is_size(value: object) -> bool:
-    return isinstance(value, int) and value >= 0
+    return isinstance(value, int) and is_number(value)
 
 
 def _is_digest(value: object) -> bool:

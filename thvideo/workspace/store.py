@@ -4,12 +4,12 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TypeVar
 
 from thvideo.errors import WorkspaceError
 from thvideo.reading import expanded
@@ -22,6 +22,7 @@ from thvideo.workspace.durable import (
     remove,
     write_whole,
 )
+from thvideo.workspace.facts import of_kind
 from thvideo.workspace.health import (
     MANIFEST,
     Checks,
@@ -34,22 +35,13 @@ from thvideo.workspace.keys import DigestMemo
 from thvideo.workspace.locks import Locks
 from thvideo.workspace.manifest import Manifest, Payload
 
+T = TypeVar("T")
+
 # The signature is fixed by https://bford.info/cachedir/: backups leave such folders out.
 _TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# A workspace of thvideo. All of it can be made again.\n"
 )
-
-
-class _Facts(dict[str, Any]):
-    """What a stage found out; that something is missing means damage."""
-
-    def __init__(self, artifact: "Artifact") -> None:
-        super().__init__(artifact.manifest.facts)
-        self._of = artifact
-
-    def __missing__(self, name: str) -> NoReturn:
-        raise DamagedError(self._of.stage, self._of.key, f"{MANIFEST} tells nothing of {name!r}")
 
 
 @dataclass(frozen=True)
@@ -70,10 +62,26 @@ class Artifact:
     manifest: Manifest
     checks: Checks = field(compare=False, repr=False)
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the stage found out; a name that is not there raises a ``DamagedError``."""
-        return _Facts(self)
+    def fact(self, name: str, kind: type[T]) -> T:
+        """Return something that the stage found out.
+
+        Args:
+            name: What it is called.
+            kind: What it is, as ``of_kind`` takes it.
+
+        Raises:
+            DamagedError: It is missing or of another kind.
+        """
+        if name not in self.manifest.facts:
+            raise self.damaged(f"{MANIFEST} tells nothing of {name!r}")
+        try:
+            return of_kind(self.manifest.facts[name], kind)
+        except ValueError:
+            raise self.damaged(f"{MANIFEST} tells {name!r} wrongly") from None
+
+    def damaged(self, reason: str) -> DamagedError:
+        """Return the error that says what is wrong with it; whoever catches it makes it again."""
+        return DamagedError(self.stage, self.key, reason)
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, whose bytes are those that were written.
