@@ -6,7 +6,8 @@ from torch import Tensor
 
 from tests.training.drawn_faces import SMALL_SWIFT
 from thvideo.models.shown import Shown
-from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions, modulate, shrunk
+from thvideo.models.swift import SwiftEmbedder, SwiftGenerator, SwiftOptions, shrunk
+from thvideo.models.swift_blocks import modulate
 
 assert isinstance(SMALL_SWIFT.networks, SwiftOptions)
 SMALL = SMALL_SWIFT.networks

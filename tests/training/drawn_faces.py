@@ -33,6 +33,12 @@ SMALL_SWIFT = ModelOptions(
         (8, 12, 16), attention_stride=None, haar=True, gain=2.0, by_cell=True, column_start=0.0
     ),
 )
+#: The same with foveal networks.
+SMALL_FOVEAL = replace(
+    SMALL_SWIFT,
+    networks=replace(SMALL_SWIFT.networks, foveal_widths=(8, 8, 12)),
+    discriminator=replace(SMALL_SWIFT.discriminator, patch_widths=(8, 8)),
+)
 SMALL_PAPER = ModelOptions(
     "paper",
     PaperOptions(

@@ -18,7 +18,7 @@ from thvideo.training.change import EpisodeOptions
 from thvideo.training.episodes import Episodes
 from thvideo.training.learner import Learner, embed
 from thvideo.training.meta_options import HowToRun
-from thvideo.training.validation import Validation, drawn_and_warped
+from thvideo.training.validation import Validation
 
 HERE = HowToRun(torch.device("cpu"), workers=0)
 
@@ -165,7 +165,7 @@ def test_an_untrained_swift_generator_measures_as_the_plain_warp(drawn: Path) ->
         # Its rim is the source itself.
         assert values[name] == pytest.approx(values[f"warp_{name}"], rel=5e-2)
     # By hand, over all episodes at once.
-    drawn_and = [drawn_and_warped(networks, batch)[1] for batch in validation.batches]
+    drawn_and = [batch.shown().draft for batch in validation.batches]
     truth = torch.cat([batch.target for batch in validation.batches]).float() / 127.5 - 1
     by_hand = (torch.cat(drawn_and) - truth).abs().mean().item()
     assert values["warp_l1"] == pytest.approx(by_hand, rel=1e-4)

@@ -3,7 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from thvideo.cli import options
 from thvideo.cli.console import one_line, say, tell
@@ -35,6 +35,8 @@ _OPTIONS = (
         default=_OWN),
     Opt("accumulate", _TRAINING, "In how many parts a process takes its share of a batch.",
         kind=int, default=1),
+    Opt("trained", _TRAINING, "all networks, or the foveal ones alone over what the others draw "
+        "already.", ("--train",), Literal["all", "foveal"], default="all"),
     Opt("lr", _TRAINING, "Learning rate of embedder and generator.", kind=float, default=_OWN),
     Opt("losses", _TRAINING, "Weights of the losses: v1 or v2 of the paper, or swift.", kind=str,
         default=_OWN),

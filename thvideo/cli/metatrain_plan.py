@@ -16,7 +16,7 @@ from thvideo.cli.render import as_json
 from thvideo.errors import UsageError
 from thvideo.models.cost import preset_costs
 from thvideo.models.precision import AskedPrecision
-from thvideo.models.presets import PRESETS, ModelOptions
+from thvideo.models.presets import PRESETS, ModelOptions, with_fovea
 from thvideo.pipeline.recipe import named_path
 from thvideo.reading import expanded, whole_number
 from thvideo.training.checkpoint import Tensors
@@ -89,7 +89,8 @@ def plan_of(given: Given) -> Plan:
                     f"{typed['init']} holds weights of {found.preset}, not {models.preset}",
                     hint=f"pass --preset {found.preset}, or other weights",
                 )
-            models = found
+            # Weights of old have no foveal networks: these begin afresh over what the others draw.
+            models = with_fovea(found)
     chosen, notes = _with_perceptual(_changed(base, typed), typed.get("perceptual", []))
     check_options(chosen)
     workers = int(typed.get("workers", 1))
@@ -139,9 +140,11 @@ def _resumed_precision(
 
 
 def _changed(base: MetaOptions, typed: Mapping[str, Any]) -> MetaOptions:
-    names = ("batch_size", "accumulate", "lr", "adversarial_from", "seed")
+    names = ("batch_size", "accumulate", "lr", "adversarial_from", "seed", "trained")
     changes: dict[str, Any] = {name: typed[name] for name in names if name in typed}
     for name, value in changes.items():
+        if name == "trained":
+            continue
         if value < 0 or (value == 0 and name in ("batch_size", "accumulate", "lr")):
             raise UsageError(f"--{name.replace('_', '-')} cannot be {value}")
     if "data" in typed:

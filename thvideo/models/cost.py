@@ -12,7 +12,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from thvideo.models.presets import ModelOptions, build_networks
-from thvideo.models.shown import Shown
+from thvideo.models.shown import EYE_SIZE, MOUTH_SIZE, Patch, Patches, Shown
+from thvideo.models.swift import SwiftGenerator
 
 Part = Literal["embedder", "projection", "generator", "discriminator"]
 
@@ -52,13 +53,24 @@ def preset_costs(options: ModelOptions, size_px: int | None = None) -> tuple[Cos
         networks = build_networks(options, n_videos=1)
         picture = torch.empty(1, 3, side, side)
         flow = torch.empty(1, _FLOW_POINTS, _FLOW_POINTS, 2)
+        mouth, eyes = (
+            Patch(*4 * [torch.empty(n, 3, *size)]) for n, size in ((1, MOUTH_SIZE), (2, EYE_SIZE))
+        )
     for network in networks:
         network.eval()
     embedder, generator, discriminator = networks
     embedding = embedder(picture, picture)
     adain = generator.adain_parameters(embedding)
     shown = Shown(picture, picture, picture, flow, picture, picture[:, :1])
-    n_projection = _n_parameters(generator.projection)
+    fovea = generator.fovea if isinstance(generator, SwiftGenerator) else None
+
+    def draw() -> None:
+        generator(shown, adain)
+        if fovea is not None:
+            fovea(Patches(mouth, eyes), fovea.projection(embedding))
+
+    projections = [generator.projection, *([fovea.projection] if fovea else [])]
+    n_projection = sum(map(_n_parameters, projections))
     n_shared = _n_parameters(discriminator) - _n_parameters(discriminator.columns)
     runs: tuple[tuple[Part, int, Callable[[], object]], ...] = (
         ("embedder", _n_parameters(embedder), lambda: embedder(picture, picture)),
@@ -66,7 +78,7 @@ def preset_costs(options: ModelOptions, size_px: int | None = None) -> tuple[Cos
         (
             "generator",
             _n_parameters(generator) - n_projection,
-            lambda: generator(shown, adain),
+            draw,
         ),
         ("discriminator", n_shared, lambda: discriminator(picture, picture, embedding)),
     )

@@ -58,11 +58,15 @@ class Discriminator(nn.Module):
         column_start: columns start between 0 and this. The paper's embedding is a sum of ReLUs
             and so not negative: from columns around 0 the matching loss kills nine of ten of its
             values within 40 steps.
+        patch_widths: widths of discriminators of mouths and of eyes, which judge patches as this
+            one does pictures, with the shapes of lips or lids in the landmark image's place and
+            for all videos alike; none for no such discriminators.
 
     Attributes:
         columns: W, as an embedding `[n_videos, N]`.
         w_0: `[N]`, what all videos share.
         bias: b.
+        patches: the discriminators of patches: none, or `mouth` and `eyes`.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Discriminator(nn.Module):
         gain: float = 1.0,
         by_cell: bool = False,
         column_start: float = 0.5,
+        patch_widths: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.haar, self.gain, self.by_cell = haar, gain, by_cell
@@ -92,6 +97,21 @@ class Discriminator(nn.Module):
         self.w_0 = nn.Parameter(spread - column_start / 2)
         self.bias = nn.Parameter(torch.zeros(()))
         nn.init.uniform_(self.columns.weight, 0.0, column_start)
+        self.patches = nn.ModuleDict(
+            {
+                name: Discriminator(
+                    1,
+                    patch_widths,
+                    attention_stride=None,
+                    haar=haar,
+                    gain=gain,
+                    by_cell=by_cell,
+                    column_start=0.0,
+                )
+                for name in ("mouth", "eyes")
+                if patch_widths
+            }
+        )
 
     def video_weights(self, videos: Tensor) -> Tensor:
         """`W_i + w_0` of training videos.

@@ -1,7 +1,7 @@
 """The presets: which networks, how wide, and the one place where they are built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from thvideo.errors import InputError
@@ -24,6 +24,7 @@ class DiscriminatorOptions:
     gain: float = 1.0
     by_cell: bool = False
     column_start: float = 0.5
+    patch_widths: tuple[int, ...] = field(default=(), metadata={"unstated": True})
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ PRESETS: Mapping[str, ModelOptions] = {
     "paper": ModelOptions("paper", PaperOptions(), DiscriminatorOptions()),
     "swift": ModelOptions(
         "swift",
-        SwiftOptions(),
+        SwiftOptions(foveal_widths=(32, 64, 96)),
         DiscriminatorOptions(
             (24, 64, 256),
             attention_stride=None,
@@ -64,6 +65,7 @@ PRESETS: Mapping[str, ModelOptions] = {
             gain=2.0,
             by_cell=True,
             column_start=0.0,
+            patch_widths=(24, 48, 96),
         ),
     ),
 }
@@ -95,6 +97,20 @@ def build_drawing(
     return embedder, PaperGenerator(networks)
 
 
+def with_fovea(options: ModelOptions) -> ModelOptions:
+    """Return an architecture with the preset's foveal networks, where it has none of its own."""
+    own = PRESETS[options.preset]
+    networks, judge = options.networks, options.discriminator
+    if not isinstance(networks, SwiftOptions) or networks.foveal_widths:
+        return options
+    assert isinstance(own.networks, SwiftOptions)
+    return replace(
+        options,
+        networks=replace(networks, foveal_widths=own.networks.foveal_widths),
+        discriminator=replace(judge, patch_widths=own.discriminator.patch_widths),
+    )
+
+
 def options_from_card(written: Mapping[str, Any]) -> ModelOptions:
     """Read the architecture that a weights file or a run folder states.
 
@@ -124,10 +140,12 @@ def options_from_card(written: Mapping[str, Any]) -> ModelOptions:
 
 def _restored(kind: type[Any], written: Any) -> Any:
     """A dataclass from its JSON form, in which tuples have become lists."""
-    names = {field.name for field in fields(kind)}
+    names = {one.name for one in fields(kind)}
+    # What weights of old do not state, they do not have.
+    unstated = {one.name for one in fields(kind) if one.metadata.get("unstated")}
     stated = set(written) if isinstance(written, Mapping) else set()
-    if stated != names:
-        odd = ", ".join(sorted(stated ^ names))
+    if not names - unstated <= stated <= names:
+        odd = ", ".join(sorted((stated ^ names) - (unstated - stated)))
         raise InputError(
             f"the architecture is of another version of thvideo: {odd} is missing or unknown",
             hint="make the weights with this version, or use the version that made them",

@@ -47,3 +47,42 @@ class Drawn(NamedTuple):
     warped: Tensor | None = None
     flow: Tensor | None = None
     stays: Tensor | None = None
+
+
+#: Height and width in pixels of the patches of a mouth and of an eye.
+MOUTH_SIZE, EYE_SIZE = (80, 96), (48, 64)
+
+
+class Patch(NamedTuple):
+    """What a foveal network is shown of P patches of ``h`` by ``w`` pixels, RGB in -1..1.
+
+    Attributes:
+        base: ``[P, 3, h, w]`` what the generator drew there.
+        shapes: ``[P, 3, h, w]`` the shapes of lips or lids in the frame to draw, as colours.
+        own: ``[P, 3, h, w]`` the same part of the face in a source crop, unmoved.
+        own_shapes: ``[P, 3, h, w]`` its shapes.
+    """
+
+    base: Tensor
+    shapes: Tensor
+    own: Tensor
+    own_shapes: Tensor
+
+
+class Patches(NamedTuple):
+    """What the foveal networks are shown of B frames.
+
+    Attributes:
+        mouth: ``B`` patches.
+        eyes: ``2 B`` patches, each frame's right eye, then its left eye mirrored.
+    """
+
+    mouth: Patch
+    eyes: Patch
+
+
+class DrawnPatches(NamedTuple):
+    """What the foveal networks drew: ``[B, 3, h, w]`` and ``[2 B, 3, h, w]``, RGB in -1..1."""
+
+    mouth: Tensor
+    eyes: Tensor

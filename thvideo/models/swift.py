@@ -8,22 +8,17 @@ is missing to the rest. The last layers start at zero: training starts near the 
 Shapes: B frames, S pixels along a side, C channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from thvideo.imaging.warp import fetch, upsample_flow
+from thvideo.models.fovea import Fovea
 from thvideo.models.fused import RaisingConvolution, folded_in
-from thvideo.models.shown import Drawn, Shown
-
-#: An instance's standard deviation is at least this: a flat map must not blow up.
-_LEAST_DEVIATION = 1e-3
-
-
-#: Of the leaky ReLU below 0: with none, the last layers' first steps silenced whole levels.
-SLOPE = 0.2
+from thvideo.models.shown import Drawn, DrawnPatches, Patches, Shown
+from thvideo.models.swift_blocks import SLOPE, AdaINBlock, PlainBlock, active, convolution, lit
 
 #: The flow network's last layer speaks in this share of half a side: its first steps are small.
 _FLOW_UNIT = 0.1
@@ -49,6 +44,8 @@ class SwiftOptions:
         flow_px: Side of what the flow network reads and writes, whatever the picture's.
         flow_widths: Its channels at 1, 1/2 and 1/4 of that side.
         embedder_widths: Channels at 1/4, 1/8, 1/16 and 1/32 of the picture's side.
+        foveal_widths: Channels of the foveal networks at 1/2, 1/4 and 1/8 of a patch's side; none
+            for a generator without them.
     """
 
     size_px: int = 256
@@ -58,69 +55,7 @@ class SwiftOptions:
     flow_px: int = 64
     flow_widths: tuple[int, int, int] = (24, 48, 64)
     embedder_widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-
-
-def convolution(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the side, or divides it by the stride."""
-    return nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2)
-
-
-def active(features: Tensor) -> Tensor:
-    """Leaky ReLU."""
-    return functional.leaky_relu(features, SLOPE)
-
-
-def modulate(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive instance normalisation (arXiv:1703.06868) around a scale of 1.
-
-    Args:
-        features: ``[B, C, H, W]``.
-        scale: ``[B, C]``, what is added to 1.
-        shift: ``[B, C]``.
-    """
-    # Sums in single precision whatever the features' own: bf16 loses means of large maps. Two
-    # plain means: torch's variance takes nine times as long where channels lie last.
-    wide = features.float()
-    centred = wide - wide.mean(dim=(2, 3), keepdim=True)
-    deviation = centred.square().mean(dim=(2, 3), keepdim=True).sqrt()
-    gain = (1 + scale.float())[:, :, None, None] / (deviation + _LEAST_DEVIATION)
-    return torch.addcmul(shift.float()[:, :, None, None], centred, gain).to(features.dtype)
-
-
-class AdaINBlock(nn.Module):
-    """AdaIN, leaky ReLU, convolution, twice, around a skip; AdaIN parameters come from outside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.first = convolution(width, width)
-        self.second = convolution(width, width)
-
-    @property
-    def n_adain(self) -> int:
-        """AdaIN parameters that the block takes: two scales and two shifts a channel."""
-        return 4 * self.width
-
-    def forward(self, features: Tensor, adain: Tensor) -> Tensor:
-        """``[B, C, H, W]`` and ``[B, 4 C]`` to ``[B, C, H, W]``."""
-        scale_1, shift_1, scale_2, shift_2 = adain.chunk(4, dim=1)
-        hidden = self.first(active(modulate(features, scale_1, shift_1)))
-        hidden = self.second(active(modulate(hidden, scale_2, shift_2)))
-        return features + hidden
-
-
-class PlainBlock(nn.Module):
-    """Two convolutions around a skip, without norms: the detail levels keep their contrast."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = convolution(width, width)
-        self.second = convolution(width, width)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``[B, C, H, W]`` to the same shape."""
-        hidden = active(self.first(active(features)))
-        return features + self.second(hidden)
+    foveal_widths: tuple[int, ...] = field(default=(), metadata={"unstated": True})
 
 
 class FlowNet(nn.Module):
@@ -229,24 +164,40 @@ class SwiftGenerator(nn.Module):
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
         #: P of the paper: from the embedding to all AdaIN parameters.
-        self.projection = nn.Linear(options.embedding, self.n_adain)
+        self.projection = nn.Linear(options.embedding, sum(self._n_adain()))
+        widths = options.foveal_widths
+        #: Draws mouth and eyes over what the generator has drawn; None in weights of old.
+        self.fovea = Fovea(options.embedding, widths) if widths else None
 
     @property
     def n_adain(self) -> int:
-        """How many AdaIN parameters the generator takes."""
-        blocks = [block for block in self.modules() if isinstance(block, AdaINBlock)]
-        return sum(block.n_adain for block in blocks)
+        """How many AdaIN parameters the generator takes, the foveal networks' among them."""
+        return sum(self._n_adain()) + (self.fovea.projection.out_features if self.fovea else 0)
 
     def adain_parameters(self, embedding: Tensor) -> Tensor:
-        """``psi_i = P e_i``: ``[B, embedding]`` to ``[B, n_adain]``."""
-        return self.projection(embedding)
+        """``psi_i = P e_i``: ``[B, embedding]`` to ``[B, n_adain]``, the foveal networks' last."""
+        whole: Tensor = self.projection(embedding)
+        if self.fovea is None:
+            return whole
+        return torch.cat([whole, self.fovea.projection(embedding)], dim=1)
+
+    def draw_patches(self, patches: Patches, adain: Tensor) -> DrawnPatches:
+        """Draw mouth and eyes of ``B`` frames; the generator has to have foveal networks.
+
+        Args:
+            patches: What they are shown.
+            adain: ``[B, n_adain]`` as the generator takes it.
+        """
+        assert self.fovea is not None
+        drawn: DrawnPatches = self.fovea(patches, adain[:, self.projection.out_features :])
+        return drawn
 
     def forward(self, shown: Shown, adain: Tensor) -> Drawn:
         """Draw frames.
 
         Args:
             shown: What to draw, ``B`` frames of ``S`` by ``S`` pixels; ``S`` divisible by 8.
-            adain: ``[B, n_adain]``.
+            adain: ``[B, n_adain]``; the foveal networks' part is not looked at.
         """
         flow, stays = self.corrected_flow(shown)
         side = shown.draft.shape[-1]
@@ -294,13 +245,12 @@ class SwiftGenerator(nn.Module):
         return functional.pixel_shuffle(self.last(active(half)), 2).float()
 
     def _slices(self, adain: Tensor) -> list[Tensor]:
-        blocks = [block for block in self.modules() if isinstance(block, AdaINBlock)]
-        return list(torch.split(adain, [block.n_adain for block in blocks], dim=1))
+        sizes = self._n_adain()
+        return list(torch.split(adain[:, : sum(sizes)], sizes, dim=1))
 
-
-def lit(maps: Tensor) -> Tensor:
-    """Bring landmark images from -1..1 to 0..1: their black ground says nothing."""
-    return 0.5 * maps + 0.5
+    def _n_adain(self) -> list[int]:
+        """How many AdaIN parameters each block takes."""
+        return [block.n_adain for block in (*self.core, self.decode_quarter)]
 
 
 def shrunk(picture: Tensor, side_px: int) -> Tensor:

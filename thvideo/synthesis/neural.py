@@ -3,7 +3,8 @@
 The networks look at pictures of the side they were trained on. The swift generator's flow is
 interpolated and moves the draft at the crop's own size, so that canvas and pores stay; where it
 says that nothing moves stands the first source crop itself; its correction is added on top, and
-where it is strong the draft's fine detail gives way to it.
+where it is strong the draft's fine detail gives way to it. Mouth and eyes are drawn once more, at
+twice the detail, by its foveal networks.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from thvideo.synthesis.networks import (
     signed,
     small_pictures,
 )
+from thvideo.synthesis.patches import PatchPainter
 from thvideo.synthesis.source_choice import choose_sources
 
 
@@ -85,6 +87,7 @@ class NeuralGenerator:
             head = find_head(still, resized_points(self._points[0], self.size_px, self._side))
             self._still = self._seen(still[None])
             self._still_head = torch.from_numpy(head)[None, None].to(self.device).float() / 255
+            self._painter = PatchPainter(source.crops, self._points, self._cast, self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -144,9 +147,15 @@ class NeuralGenerator:
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)
             if isinstance(generator, SwiftGenerator):
-                return in_full(drafts, self._crops[0], drawn, self._cast)
-            frames = small_pictures(drawn.image.float(), self.size_px)
-            rounded = ((frames + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
+                frames = in_full(drafts, self._crops[0], drawn, self._cast)
+                if generator.fovea is not None:
+                    patches = self._painter.shown(frames, points)
+                    with arithmetic(self._precision, self.device):
+                        redrawn = generator.draw_patches(patches, adain)
+                    self._painter.paint(frames, points, patches, redrawn)
+                return frames
+            pictures = small_pictures(drawn.image.float(), self.size_px)
+            rounded = ((pictures + 1) * 127.5 + 0.5).clamp_(0, 255).to(torch.uint8)
             pixels: U8Array = rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
 

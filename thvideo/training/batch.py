@@ -3,8 +3,8 @@
 Shapes: B episodes, K source frames, S pixels along a side.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_heads, draw_landmarks
 from thvideo.models.shown import Shown
 from thvideo.shapes import F32Array, F64Array, U8Array
+from thvideo.training.patch_batch import PatchBatch, patch_batch
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Batch:
         region: ``[B, 1, S, S]``, 255 on mouth and eyes.
         points: ``[B, 70, 2]`` the target's landmarks without noise.
         video: ``[B]`` the clips' numbers, the columns of W.
+        patches: Mouth and eyes for the foveal networks; None for a generator without them.
     """
 
     sources: Tensor
@@ -73,18 +75,24 @@ class Batch:
     region: Tensor
     points: Tensor
     video: Tensor
+    patches: PatchBatch | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return Batch(**{k: v.to(device, non_blocking=True) for k, v in vars(self).items()})
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
         """Return the batch in memory from which a GPU copies without the processor."""
-        return Batch(**{k: v.pin_memory() for k, v in vars(self).items()})
+        return self._each(lambda tensor: tensor.pin_memory())
 
     def part(self, episodes: slice) -> "Batch":
         """Return some of the episodes."""
-        return Batch(**{k: v[episodes] for k, v in vars(self).items()})
+        some = replace(self, patches=None)._each(lambda tensor: tensor[episodes])
+        return replace(some, patches=self.patches and self.patches.part(episodes))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        tensors = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return Batch(**tensors, patches=self.patches and self.patches.each(change))
 
     def shown(self) -> Shown:
         """Return what the generator is shown."""
@@ -109,21 +117,33 @@ def as_signed(pictures: Tensor) -> Tensor:
     return signed.contiguous(memory_format=torch.channels_last)
 
 
-def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True) -> Batch:
+def stack(
+    episodes: Sequence[Episode],
+    size_px: int,
+    *,
+    with_drafts: bool = True,
+    with_patches: bool = False,
+) -> Batch:
     """Put episodes of the same K into one batch.
 
     Args:
-        episodes: The episodes.
-        size_px: Side of their pictures.
+        episodes: The episodes, with pictures of ``size_px`` or larger.
+        size_px: Side of the batch's pictures.
         with_drafts: Whether the generator is shown drafts, which take time.
+        with_patches: Whether it has foveal networks; it needs drafts.
     """
+    drafts = [draft_of(episode, drawn=with_drafts) for episode in episodes]
+    patches = None
+    if with_patches:
+        patches = patch_batch(episodes, np.concatenate([draft.frames for draft in drafts]))
+    drafts = [draft._replace(frames=shrunk_to(draft.frames, size_px)) for draft in drafts]
+    episodes = [_shrunk(episode, size_px) for episode in episodes]
     pictures = np.stack([episode.pictures for episode in episodes])
     points = np.stack([episode.points for episode in episodes])
     n_batch, n_frames = points.shape[:2]
     maps = draw_landmarks(points.reshape(-1, schema.N_POINTS, 2), (size_px, size_px))
     maps = maps.reshape(n_batch, n_frames, size_px, size_px, 3)
     chosen = np.array([episode.chosen for episode in episodes])
-    drafts = [draft_of(episode, drawn=with_drafts) for episode in episodes]
     true_points = np.stack([episode.true_points for episode in episodes])
     region = np.stack([region_of(face, size_px) for face in true_points])
     heads = [
@@ -145,7 +165,31 @@ def stack(episodes: Sequence[Episode], size_px: int, *, with_drafts: bool = True
         region=torch.from_numpy(region[:, None]),
         points=torch.from_numpy(true_points.astype(np.float32)),
         video=torch.tensor([episode.video for episode in episodes]),
+        patches=patches,
     )
+
+
+def _shrunk(episode: Episode, size_px: int) -> Episode:
+    own_px = episode.pictures.shape[1]
+    if own_px == size_px:
+        return episode
+    scale = np.float32(size_px / own_px)
+    return replace(
+        episode,
+        pictures=shrunk_to(episode.pictures, size_px),
+        points=(episode.points + 0.5) * scale - 0.5,
+        true_points=(episode.true_points + 0.5) * scale - 0.5,
+        mask=shrunk_to(episode.mask[None], size_px)[0],
+        head=None if episode.head is None else shrunk_to(episode.head[None], size_px)[0],
+    )
+
+
+def shrunk_to(pictures: U8Array, size_px: int) -> U8Array:
+    """Average pictures ``[N, S, S]`` or ``[N, S, S, 3]`` down to ``size_px`` along a side."""
+    if pictures.shape[1] == size_px:
+        return pictures
+    side = (size_px, size_px)
+    return np.stack([cv2.resize(one, side, interpolation=cv2.INTER_AREA) for one in pictures])
 
 
 def draft_of(episode: Episode, *, drawn: bool = True) -> Draft:

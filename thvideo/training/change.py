@@ -30,6 +30,8 @@ class EpisodeOptions:
         with_drafts: Whether the generator is shown drafts by geometry, which take time to make.
         picture_share: Chance that an episode is of a picture, where the dataset has any: a target
             in its own paint, and sources that geometry has moved.
+        telling: Chance that a target is chosen for a mouth or eyes that are far from as open as
+            a source's.
     """
 
     max_shots: int = 8
@@ -42,6 +44,7 @@ class EpisodeOptions:
     any_source: float = 0.3
     with_drafts: bool = True
     picture_share: float = 0.1
+    telling: float = 0.0
 
 
 #: The frames as they are.

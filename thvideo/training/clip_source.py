@@ -33,6 +33,10 @@ class ClipSource(Protocol):
         """Return frames of one clip, in the order wanted."""
         ...
 
+    def points(self, clip: int) -> F32Array:
+        """Return the landmarks ``[T, 70, 2]`` of a whole clip, in pixels of some size."""
+        ...
+
 
 class StreamedClips:
     """Reads what is asked for, each time anew: for datasets larger than memory.
@@ -57,6 +61,10 @@ class StreamedClips:
         mask = loss_mask(row, labels, frames.shape[1]).astype(np.uint8) * np.uint8(255)
         return Cut(frames, labels.points[list(indices)], mask)
 
+    def points(self, clip: int) -> F32Array:
+        """Return the landmarks ``[T, 70, 2]`` of a whole clip."""
+        return read_labels(self._table.root, self._table[int(self._rows[clip])]).points
+
 
 class CachedClips:
     """Reads every clip once and keeps it, shrunk to the size that is trained on.
@@ -77,6 +85,10 @@ class CachedClips:
         """Return frames of one clip, in the order wanted."""
         whole, wanted = self._cuts[clip], list(indices)
         return Cut(whole.frames[wanted], whole.points[wanted], whole.mask)
+
+    def points(self, clip: int) -> F32Array:
+        """Return the landmarks ``[T, 70, 2]`` of a whole clip."""
+        return self._cuts[clip].points
 
 
 def cached_bytes(lengths: I64Array, size_px: int) -> int:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from thvideo.errors import InputError
+from thvideo.landmarks.patches import MOUTH, RIGHT_EYE, opening
 from thvideo.landmarks.pose import angles_deg, fit_pose
 from thvideo.landmarks.schema import outer_eye_distance
 from thvideo.shapes import F32Array, F64Array, I64Array
@@ -31,11 +32,15 @@ from thvideo.training.clip_source import (
     shrunk,
 )
 from thvideo.training.dataset import ClipTable
+from thvideo.training.patch_batch import FOVEAL_PX
 from thvideo.training.self_pairs import moved_picture
 
 #: What an open mouth counts beside a turned head in the choice of the nearest source: a tenth of
 #: the eye distance as much as 8 degrees.
 _MOUTH_DEG = 80.0
+
+#: Of so many frames a telling target is taken, so often for its mouth and else for its eyes.
+_N_TOLD, _MOUTH_SHARE = 6, 0.6
 
 
 class Episodes:
@@ -47,6 +52,7 @@ class Episodes:
         size_px: Side of the pictures.
         options: How episodes are drawn and changed.
         seed: The run's.
+        with_patches: Whether the generator has foveal networks.
 
     Raises:
         InputError: The split has no clip with two frames.
@@ -60,6 +66,7 @@ class Episodes:
         options: EpisodeOptions,
         *,
         seed: int = 0,
+        with_patches: bool = False,
     ) -> None:
         table = ClipTable(root)
         people, lengths = table.people_and_lengths()
@@ -72,6 +79,9 @@ class Episodes:
                 "split of clips.tsv says who is for which",
             )
         self.size_px, self.options, self._seed = size_px, options, seed
+        self._with_patches = with_patches
+        #: Side of the pictures as episodes hold them.
+        self._fine_px = max(size_px, FOVEAL_PX) if with_patches else size_px
         self._lengths = lengths[rows]
         self._streamed = StreamedClips(table, rows)
         self._clips: ClipSource = self._streamed
@@ -93,8 +103,8 @@ class Episodes:
             InputError: A clip is missing or damaged.
         """
         is_kept = isinstance(self._clips, CachedClips)
-        if not is_kept and cached_bytes(self._lengths, self.size_px) <= most_bytes:
-            self._clips = CachedClips(self._streamed, self._lengths, self.size_px)
+        if not is_kept and cached_bytes(self._lengths, self._fine_px) <= most_bytes:
+            self._clips = CachedClips(self._streamed, self._lengths, self._fine_px)
 
     def digest(self) -> str:
         """Return a SHA-256 of the clips' names in the order of their numbers."""
@@ -137,7 +147,12 @@ class Episodes:
 
     def stacked(self, episodes: Sequence[Episode]) -> Batch:
         """Put episodes of the same K into one batch."""
-        return stack(episodes, self.size_px, with_drafts=self.options.with_drafts)
+        return stack(
+            episodes,
+            self.size_px,
+            with_drafts=self.options.with_drafts,
+            with_patches=self._with_patches,
+        )
 
     def fixed(self, size: int, n_shots: int) -> list[Episode]:
         """Return unchanged episodes spread over people and frames, always the same ones.
@@ -161,16 +176,24 @@ class Episodes:
             return self._changed(rng, cut, self.n_clips + picture, self.options)
         clips = self._clips_of(int(rng.integers(self.n_people)))
         clip = int(clips[rng.integers(len(clips))])
-        return self._changed(rng, self._cut(rng, clip, n_shots), clip, self.options)
+        telling = self.options.telling
+        is_telling = bool(telling) and rng.random() < telling
+        cut = self._cut(rng, clip, n_shots, is_telling=is_telling)
+        return self._changed(rng, cut, clip, self.options)
 
-    def _cut(self, rng: np.random.Generator, clip: int, n_shots: int) -> Cut:
+    def _cut(
+        self, rng: np.random.Generator, clip: int, n_shots: int, *, is_telling: bool = False
+    ) -> Cut:
         # The target is never among the sources: copied pixels would teach nothing.
-        return self._clips.cut(clip, drawn_frames(rng, int(self._lengths[clip]), n_shots))
+        frames = drawn_frames(rng, int(self._lengths[clip]), n_shots)
+        if is_telling:
+            frames[0] = telling_frame(rng, self._clips.points(clip), frames[1:])
+        return self._clips.cut(clip, frames)
 
     def _changed(
         self, rng: np.random.Generator, cut: Cut, clip: int, options: EpisodeOptions
     ) -> Episode:
-        size_px, n_shots = self.size_px, len(cut.frames) - 1
+        size_px, n_shots = self._fine_px, len(cut.frames) - 1
         # A change reads four pixels: of frames that are larger still, it would skip some.
         cut = shrunk(cut, 2 * size_px)
         scale = size_px / cut.frames.shape[1]
@@ -193,6 +216,26 @@ def drawn_frames(rng: np.random.Generator, n_frames: int, n_shots: int) -> list[
     others = np.delete(np.arange(n_frames), target)
     sources = rng.choice(others, n_shots, replace=len(others) < n_shots)
     return [target, *(int(frame) for frame in sources)]
+
+
+def telling_frame(rng: np.random.Generator, points: F32Array, sources: Sequence[int]) -> int:
+    """Draw a target whose mouth or eyes are far from as open as the first source's.
+
+    Of a few frames the one that differs most is taken: most frames of a clip show a mouth nearly
+    shut and eyes open, from which neither teeth nor lids are learned.
+
+    Args:
+        rng: Draws the frames.
+        points: ``[T, 70, 2]`` of the whole clip.
+        sources: Frames that it is not to be among.
+    """
+    others = np.setdiff1d(np.arange(len(points)), sources)
+    if len(others) == 0:
+        others = np.arange(len(points))
+    some = rng.choice(others, min(_N_TOLD, len(others)), replace=False)
+    place = MOUTH if rng.random() < _MOUTH_SHARE else RIGHT_EYE
+    apart = np.abs(opening(points[some], place) - opening(points[[sources[0]]], place))
+    return int(some[apart.argmax()])
 
 
 def nearest_source(sources: F64Array | F32Array, target: F64Array | F32Array) -> int:

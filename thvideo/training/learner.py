@@ -1,7 +1,7 @@
 """The networks of a run and one step of their training (sections 3.2 and 3.3 of the paper)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from thvideo.models.embedder import Embedder
 from thvideo.models.generator import PaperGenerator
 from thvideo.models.perceptual import PerceptualNet
 from thvideo.models.precision import arithmetic
-from thvideo.models.presets import ModelOptions, build_networks
-from thvideo.models.shown import Drawn
+from thvideo.models.presets import ModelOptions, Networks, build_networks
+from thvideo.models.shown import Drawn, DrawnPatches
 from thvideo.models.spectral import settle_spectral_norms
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
 from thvideo.training.batch import Batch, as_signed
@@ -31,12 +31,14 @@ from thvideo.training.checkpoint import (
 from thvideo.training.labels import BACKWARD, FORWARD, UPDATE
 from thvideo.training.losses import (
     Judges,
+    LossWeights,
     StepLoss,
     Truth,
     discriminator_step_loss,
     generator_step_loss,
 )
 from thvideo.training.meta_options import HowToRun, MetaOptions, without_adversary
+from thvideo.training.patch_losses import patch_discriminator_loss, patch_generator_loss
 from thvideo.training.processes import ALONE, Processes
 
 #: The first steps of an average follow the weights closely: a long average of few steps would
@@ -91,6 +93,9 @@ class Learner:
         for average in self.averaged:
             average.eval().requires_grad_(False)
         self.judges = Judges(self.networks.discriminator, perceptual)
+        self._trains_whole = options.trained == "all"
+        if not self._trains_whole:
+            _hold_all_but_foveal(self.networks)
         self.step, self.rate_scale = 0, 1.0
         embedder, generator, discriminator = self.networks
         if how.compiled:
@@ -133,21 +138,37 @@ class Learner:
             with record_function(FORWARD):
                 with self.arithmetic():
                     embedding = embed(embedder, part)
-                    picture = generator(part.shown(), generator.adain_parameters(embedding))
-                loss = self._generator_loss(picture, embedding, part, with_judge)
+                    adain = generator.adain_parameters(embedding)
+                    picture = generator(part.shown(), adain)
+                losses = []
+                if self._trains_whole:
+                    losses.append(self._generator_loss(picture, embedding, part, with_judge))
+                patches = draw_patches(generator, part, picture, adain, self.arithmetic)
+                if patches is not None:
+                    losses.append(self._patch_loss(patches, part, with_judge))
             with record_function(BACKWARD):
-                (loss.total / len(parts)).backward()  # type: ignore[no-untyped-call]
-            _collect(terms, loss.terms)
-            drawn.append(picture.image.detach())
+                total = sum((loss.total for loss in losses), embedding.new_zeros(()))
+                (total / len(parts)).backward()  # type: ignore[no-untyped-call]
+            for loss in losses:
+                _collect(terms, loss.terms)
+            drawn.append((picture.image.detach(), patches and _detached(patches)))
         norms = {"gradient": self._update([embedder, generator], "generator")}
         for _ in range(self.options.d_steps if with_judge else 0):
-            for part, image in zip(parts, drawn, strict=True):
+            for part, (image, patches) in zip(parts, drawn, strict=True):
                 with record_function(FORWARD), self.arithmetic():
-                    truth = truth_of(part, discriminator)
-                    judged = discriminator_step_loss(discriminator, image, truth)
+                    losses = []
+                    if self._trains_whole:
+                        truth = truth_of(part, discriminator)
+                        losses.append(discriminator_step_loss(discriminator, image, truth))
+                    if patches is not None and part.patches is not None:
+                        losses.append(
+                            patch_discriminator_loss(patches, part.patches, discriminator)
+                        )
                 with record_function(BACKWARD):
-                    (judged.total / len(parts)).backward()  # type: ignore[no-untyped-call]
-                _collect(terms, judged.terms)
+                    total = sum((loss.total for loss in losses), image.new_zeros(()))
+                    (total / len(parts)).backward()
+                for loss in losses:
+                    _collect(terms, loss.terms)
             norms["gradient_d"] = self._update([discriminator], "discriminator", "columns")
         with record_function(UPDATE):
             self._average()
@@ -160,12 +181,22 @@ class Learner:
     def _generator_loss(
         self, picture: Drawn, embedding: Tensor, part: Batch, with_judge: bool
     ) -> StepLoss:
-        weights = self.options.losses
-        if not with_judge:
-            weights = without_adversary(weights)
         truth = truth_of(part, self.networks.discriminator)
         with self.arithmetic():
-            return generator_step_loss(picture, embedding, truth, weights, self.judges)
+            return generator_step_loss(
+                picture, embedding, truth, self._weights(with_judge), self.judges
+            )
+
+    def _patch_loss(self, drawn: DrawnPatches, part: Batch, with_judge: bool) -> StepLoss:
+        assert part.patches is not None
+        with self.arithmetic():
+            return patch_generator_loss(
+                drawn, part.patches, self._weights(with_judge), *self.judges
+            )
+
+    def _weights(self, with_judge: bool) -> LossWeights:
+        losses = self.options.losses
+        return losses if with_judge else without_adversary(losses)
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Return the context in which the networks run."""
@@ -254,6 +285,7 @@ class Learner:
         Raises:
             InputError: They are of another architecture.
         """
+        weights = {**_foveal(self.weights(), weights), **weights}
         for name, network, average in zip(
             ("embedder", "generator"), self.networks, self.averaged, strict=False
         ):
@@ -261,11 +293,47 @@ class Learner:
             load_into(average, under(name, weights), f"the {name}")
         discriminator = self.networks.discriminator
         own = under("discriminator", weights)
-        if not own:
+        if "bias" not in own:
             return
         if own.get("columns.weight", torch.empty(0)).shape != discriminator.columns.weight.shape:
             own["columns.weight"] = discriminator.columns.weight.detach()
         load_into(discriminator, own, "the discriminator")
+
+
+def draw_patches(
+    generator: PaperGenerator | SwiftGenerator,
+    batch: Batch,
+    drawn: Drawn,
+    adain: Tensor,
+    arithmetic_of: Callable[[], AbstractContextManager[object]],
+) -> DrawnPatches | None:
+    """Draw mouths and eyes of a batch over what the generator drew; None without its patches."""
+    if batch.patches is None or not isinstance(generator, SwiftGenerator):
+        return None
+    # Places of pixels are single precision, as everywhere.
+    shown = batch.patches.shown(drawn)
+    with arithmetic_of():
+        return generator.draw_patches(shown, adain)
+
+
+def _detached(patches: DrawnPatches) -> DrawnPatches:
+    return DrawnPatches(*(patch.detach() for patch in patches))
+
+
+def _foveal(fresh: Tensors, given: Tensors) -> Tensors:
+    """Return fresh foveal networks and their discriminators where given weights have none."""
+    prefixes = ("generator.fovea.", "discriminator.patches.")
+    missing = tuple(p for p in prefixes if not any(name.startswith(p) for name in given))
+    return {k: v.clone() for k, v in fresh.items() if missing and k.startswith(missing)}
+
+
+def _hold_all_but_foveal(networks: Networks) -> None:
+    for network in networks:
+        network.requires_grad_(False)
+    foveal = networks.discriminator.patches
+    if isinstance(networks.generator, SwiftGenerator) and networks.generator.fovea is not None:
+        networks.generator.fovea.requires_grad_(True)
+        foveal.requires_grad_(True)
 
 
 def embed(embedder: Embedder | SwiftEmbedder, batch: Batch) -> Tensor:

@@ -12,6 +12,7 @@ from torch.profiler import record_function
 from thvideo.errors import InputError, StageError
 from thvideo.models.perceptual import perceptual_net
 from thvideo.models.presets import PRESETS, ModelOptions
+from thvideo.models.swift import SwiftOptions
 from thvideo.training.batch import Batch
 from thvideo.training.batch_loader import batches_from
 from thvideo.training.checkpoint import Tensors
@@ -244,7 +245,15 @@ class MetaRun:
 
     def _episodes_at(self, size_px: int, split: Literal["train", "val"]) -> Episodes:
         options = self._options
-        return Episodes(options.data, split, size_px, options.episodes, seed=options.seed)
+        networks = self.models.networks
+        return Episodes(
+            options.data,
+            split,
+            size_px,
+            options.episodes,
+            seed=options.seed,
+            with_patches=isinstance(networks, SwiftOptions) and bool(networks.foveal_widths),
+        )
 
     def _validate(self, *, is_last: bool = False) -> Iterator[MetaEvent]:
         """Measure in the first process; all of them hear if it went wrong.
@@ -292,7 +301,10 @@ class MetaRun:
             values = validation.measure(networks, self._how.device)
             self._folder.preview(step, validation.preview(networks, self._how.device))
         self._folder.note(step, {f"val_{name}": value for name, value in values.items()})
-        return values.get("content", values["l1"]), values
+        # Where patches are drawn, they count as the whole picture does.
+        kind = "content" if "content" in values else "l1"
+        parts = (kind, f"mouth_{kind}", f"eyes_{kind}")
+        return sum(values.get(name, 0.0) for name in parts), values
 
     def _save(self, name: str) -> Iterator[Saved]:
         if not self._processes.is_first:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,6 +12,9 @@ from thvideo.models.precision import Precision
 from thvideo.models.presets import PresetName
 from thvideo.training.change import PLAIN, EpisodeOptions
 from thvideo.training.losses import LOSS_WEIGHTS, LossWeights
+
+#: Which networks of a generator are trained.
+Trained = Literal["all", "foveal"]
 
 #: More steps than any run has.
 ENDLESS = 2**40
@@ -42,6 +45,7 @@ class MetaOptions:
         seed: Of the first weights and all episodes.
         val_episodes: How many fixed episodes of other people measure the progress.
         precision: Arithmetic of the networks.
+        trained: All networks, or the foveal ones and their discriminators alone.
     """
 
     data: Path
@@ -63,6 +67,7 @@ class MetaOptions:
     seed: int = 0
     val_episodes: int = 48
     precision: Precision = "fp32"
+    trained: Trained = "all"
 
 
 #: Section 4 of arXiv:1905.08233: K = 8, two steps of D, no augmentation beside mirroring.
@@ -78,6 +83,7 @@ _SWIFT = MetaOptions(
     data=Path(),
     preset="swift",
     batch_size=16,
+    episodes=EpisodeOptions(telling=0.5),
     losses=LOSS_WEIGHTS["swift"],
     adversarial_from=4000,
     lr=5e-4,

@@ -1,18 +1,23 @@
 """How good the averaged networks are on fixed episodes of people they were never trained on."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from thvideo.models.perceptual import PerceptualNet, content_loss
+from thvideo.models.shown import DrawnPatches, Patches
 from thvideo.shapes import U8Array
 from thvideo.training.batch import Batch, as_signed
 from thvideo.training.episodes import Episodes
-from thvideo.training.learner import Drawing, embed
+from thvideo.training.learner import Drawing, draw_patches, embed
 from thvideo.training.losses import masked_l1
 from thvideo.training.metrics import ssim
+from thvideo.training.patch_losses import each_part
 
 #: Episodes drawn at once.
 _BATCH = 8
@@ -55,12 +60,34 @@ class Validation:
         for batch in self.batches:
             on_device = batch.to(device)
             with torch.no_grad():
-                drawn, warped = drawn_and_warped(networks, on_device)
-                for prefix, images in (("", drawn), ("warp_", warped)):
-                    for name, value in self._compare(images, on_device).items():
-                        share = len(batch.video) / n_episodes
-                        totals[prefix + name] = totals.get(prefix + name, 0.0) + share * value
+                drawn = draw(networks, on_device)
+                found = self._compare(drawn.image, on_device)
+                warped = self._compare(on_device.shown().draft, on_device)
+                found |= {f"warp_{name}": value for name, value in warped.items()}
+                found |= self._patches(drawn, on_device)
+            share = len(batch.video) / n_episodes
+            for name, value in found.items():
+                totals[name] = totals.get(name, 0.0) + share * value
         return totals
+
+    def _patches(self, drawn: "WholeAndPatches", batch: Batch) -> dict[str, float]:
+        """Measure what the foveal networks drew, and beside it what they drew it over."""
+        if drawn.patches is None or drawn.base is None or batch.patches is None:
+            return {}
+        values: dict[str, Tensor] = {}
+        for index, (name, part) in enumerate(each_part(batch.patches)):
+            truth = part.truth.float() / 127.5 - 1
+            mask, region = part.mask.float() / 255, part.region.float() / 255
+            for prefix, image in (
+                (name, drawn.patches[index]),
+                (f"{name}_base", drawn.base[index].base),
+            ):
+                image = image.float().clamp(-1, 1)
+                values[f"{prefix}_l1"] = masked_l1(image, truth, mask * region)
+                if self.perceptual is not None:
+                    content = content_loss(self.perceptual, image, truth, mask)
+                    values[f"{prefix}_content"] = content
+        return {name: float(value) for name, value in values.items()}
 
     def _compare(self, images: Tensor, batch: Batch) -> dict[str, float]:
         truth, mask = as_signed(batch.target), batch.mask.float() / 255
@@ -78,6 +105,8 @@ class Validation:
     def preview(self, networks: Drawing, device: torch.device) -> U8Array:
         """Draw some episodes: source, landmark image, warp, result and truth in a row each.
 
+        Where patches are drawn, mouth and right eye follow: before, drawn and true.
+
         Returns:
             ``[H, W, 3]`` RGB.
         """
@@ -85,13 +114,14 @@ class Validation:
         for batch in self.batches:
             on_device = batch.to(device)
             with torch.no_grad():
-                drawn, warped = drawn_and_warped(networks, on_device)
+                drawn = draw(networks, on_device)
             pictures = [
                 as_signed(on_device.sources[:, 0]),
                 as_signed(on_device.target_map),
-                warped,
-                drawn,
+                on_device.shown().draft,
+                drawn.image,
                 as_signed(on_device.target),
+                *_patch_pictures(drawn, on_device),
             ]
             rows += list(torch.cat(pictures, dim=3).cpu())  # [3, S, 5 S] each
             if len(rows) >= _PREVIEW_ROWS:
@@ -101,9 +131,44 @@ class Validation:
         return shown
 
 
-def drawn_and_warped(networks: Drawing, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return what the networks draw, clamped to -1..1, and the draft."""
+class WholeAndPatches(NamedTuple):
+    """What the networks drew of a batch, in -1..1.
+
+    Attributes:
+        image: ``[B, 3, S, S]``.
+        base: What the foveal networks were shown; None without patches.
+        patches: What they drew.
+    """
+
+    image: Tensor
+    base: Patches | None
+    patches: DrawnPatches | None
+
+
+def draw(networks: Drawing, batch: Batch) -> WholeAndPatches:
+    """Return what the networks draw of a batch."""
     embedder, generator = networks
-    shown = batch.shown()
-    drawn = generator(shown, generator.adain_parameters(embed(embedder, batch)))
-    return drawn.image.float().clamp(-1, 1), shown.draft
+    adain = generator.adain_parameters(embed(embedder, batch))
+    drawn = generator(batch.shown(), adain)
+    image = drawn.image.float().clamp(-1, 1)
+    if batch.patches is None:
+        return WholeAndPatches(image, None, None)
+    patches = draw_patches(generator, batch, drawn, adain, nullcontext)
+    return WholeAndPatches(image, batch.patches.shown(drawn), patches)
+
+
+def _patch_pictures(drawn: WholeAndPatches, batch: Batch) -> list[Tensor]:
+    if drawn.patches is None or drawn.base is None or batch.patches is None:
+        return []
+    side = batch.target.shape[-1]
+    pictures = [
+        (drawn.base.mouth.base, drawn.patches.mouth, batch.patches.mouth.truth),
+        (drawn.base.eyes.base[::2], drawn.patches.eyes[::2], batch.patches.eyes.truth[::2]),
+    ]
+    of_mouth, of_eye = (
+        torch.cat([before, after.float().clamp(-1, 1), truth.float() / 127.5 - 1], dim=3)
+        for before, after, truth in pictures
+    )
+    # One above the other, as high as the pictures beside them.
+    both = [functional.interpolate(one, (side // 2, 2 * side)) for one in (of_mouth, of_eye)]
+    return [torch.cat(both, dim=2)]
