@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from thvideo.draft.folds import FOLDED_SHARE
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.imaging.crop import crop_for_face, take_crop, to_crop
 from thvideo.imaging.picture import load_picture
-from thvideo.imaging.warp import least_areas, spline_flow
+from thvideo.imaging.warp import fetch, least_areas, spline_flow, upsample_flow
 from thvideo.landmarks.adapt import adapt
 from thvideo.landmarks.pose import (
     Pose,
@@ -334,3 +335,29 @@ def test_a_white_picture_under_wild_landmarks_wraps_round_nowhere(source: F64Arr
     white = np.full((1, SIZE_PX, SIZE_PX, 3), 255, np.uint8)
     # The mouth's shadow is the darkest there is; 256 would be 0.
     assert (WarpGenerator(white, source[None], CPU).generate(wild) > 60).all()
+
+
+def test_two_ways_that_are_joined_lead_where_one_after_the_other_leads(source: F64Array) -> None:
+    """Of a smooth picture, which fetching twice does not blur."""
+    line = torch.linspace(-1, 1, 24)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    bent = 0.03 * torch.stack([torch.sin(2.5 * y + 1), torch.cos(2 * x)], dim=-1)
+    then = (torch.stack([x, y], dim=-1) + bent)[None].expand(2, -1, -1, -1)
+    wanted = posed(closed_face(), (14, -4, 3), (-9, 6, 0))
+    wanted[:, [65, 66, 67, 55, 56, 57, 58, 59], 1] += 9
+    smooth = WarpGenerator(
+        np.ascontiguousarray(np.stack([cv2.GaussianBlur(noise_picture(), (0, 0), 4)])),
+        source[None],
+        CPU,
+    )
+    once = smooth.draw(wanted, then)
+    plain = smooth.draw(wanted)
+    frames = torch.from_numpy(plain.frames).permute(0, 3, 1, 2).float()
+    twice = fetch(frames, upsample_flow(then, SIZE_PX)).permute(0, 2, 3, 1).numpy()
+    apart = np.abs(once.frames - twice)[:, 8:-8, 8:-8]
+    assert apart.mean() < 0.6
+    # Edges of lips and teeth alone are sharper than a picture that was fetched twice.
+    assert (apart.max(axis=3) > 12).mean() < 0.01
+    assert torch.equal(once.flow, plain.flow)
+    # The second way is no small one.
+    assert np.abs(once.frames.astype(int) - plain.frames).mean() > 2

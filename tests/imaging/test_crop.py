@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from thvideo.imaging.crop import (
     Box,
     Crop,
+    crop_as_shown,
     crop_for_face,
     scale_crop,
     take_crop,
@@ -166,3 +167,36 @@ def test_unknown_irises_do_not_matter() -> None:
     unknown = points.copy()
     unknown[68:] = np.nan
     assert crop_for_face(unknown, 128) == crop_for_face(points, 128)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.9, 0.37])
+@pytest.mark.parametrize("centre", [(407.3, 391.8), (500.0, 333.25)])
+def test_a_crop_as_it_is_shown_lies_on_the_pixels_of_the_reduced_picture(
+    scale: float, centre: tuple[float, float]
+) -> None:
+    crop = crop_as_shown(Crop(*centre, 777.7 / scale, 512), scale)
+    shown = scale_crop(crop, scale)
+    assert shown.side_px == pytest.approx(crop.size_px, abs=1e-9) == 776
+    assert shown.left + 0.5 == pytest.approx(round(shown.left + 0.5), abs=1e-6)
+    assert shown.top + 0.5 == pytest.approx(round(shown.top + 0.5), abs=1e-6)
+    assert abs(crop.centre_x - centre[0]) * scale <= 0.5 + 1e-6
+    # What is cut out is the picture itself.
+    picture = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
+    pixels, _ = take_crop(picture, shown)
+    left, top = round(shown.left + 0.5), round(shown.top + 0.5)
+    inside = picture[max(0, top) : top + 776, max(0, left) : left + 776]
+    assert np.array_equal(
+        pixels[max(0, -top) : max(0, -top) + len(inside), max(0, -left) :][:, : inside.shape[1]],
+        inside,
+    )
+
+
+@pytest.mark.parametrize(
+    "side, scale, size_px",
+    [(3000.0, 0.3, 896), (5000.0, 0.9, 1024), (3000.0, 0.1, 512), (300.0, 1.0, 304),
+     (300.0, 0.5, 304), (60.0, 1.0, 128)],
+)  # fmt: skip
+def test_small_faces_and_huge_ones_have_bounds(side: float, scale: float, size_px: int) -> None:
+    crop = crop_as_shown(Crop(700.0, 800.0, side, 512), scale)
+    assert crop.size_px == size_px
+    assert crop.side_px == pytest.approx(side, rel=0.02)

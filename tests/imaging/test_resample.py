@@ -41,3 +41,11 @@ def test_a_slope_keeps_its_place_to_a_fraction_of_a_pixel() -> None:
     # The middle of pixel X lies at edge + (X + 1/2) step in the crop, whose pixel n has 2 n.
     expected = 2 * (10.25 + (np.arange(125) + 0.5) * 0.4 - 0.5)
     assert np.abs(found - expected).max() < 0.8
+
+
+def test_a_crop_on_the_pictures_pixels_is_put_back_as_it_is() -> None:
+    image = rough(200)
+    found = resample(image, (12.0, 30.0 + 1e-7, 112.0, 150.0), Box(3, 5, 103, 125))
+    assert np.array_equal(found, image[30:150, 12:112])
+    beside = resample(image, (12.3, 30.0, 112.3, 150.0), Box(3, 5, 103, 125))
+    assert not np.array_equal(beside, found)

@@ -97,7 +97,8 @@ def test_another_output_name_runs_nothing(recipe, workspace, tmp_path):
     [
         ({"crf": 20}, ["composite"]),
         ({"framing": "crop"}, ["composite"]),
-        ({"max_side": 720}, ["composite"]),
+        # Crops are as large as the output shows them, unless their size is given.
+        ({"max_side": 720}, ["embed", "reenact", "composite"]),
         ({"audio": "none"}, ["composite"]),
         ({"output": Path("o.webm")}, ["composite"]),
         ({"mouth": 0.5}, ["reenact", "composite"]),
@@ -302,3 +303,9 @@ def test_what_a_name_says_of_a_file_is_in_its_key_and_nothing_else_of_it(recipe,
 
     assert key("other.mp4") == key("OTHER.MP4") == key("driver.mp4") != key("driver.txt")
     assert key("a." + "x" * 200) == key("a") == key("a.\udce9")
+
+
+def test_crops_of_a_given_size_serve_outputs_of_all_sizes(recipe, workspace):
+    given = replace(recipe, size=512)
+    toys.fill(workspace, reenact_graph(given))
+    assert running(reenact_graph(replace(given, max_side=720)), workspace) == ["composite"]

@@ -17,6 +17,8 @@ import torch
 from tests.stages.conftest import Runner, ffmpeg
 from thvideo.draft.warp_generator import WarpGenerator
 from thvideo.errors import InputError, WorkspaceError
+from thvideo.imaging.blend import output_plan, resize_to_plan
+from thvideo.imaging.crop import scale_crop
 from thvideo.pipeline.events import Event, NodeFinished, NodeProgress, NodeReused, RunFinished
 from thvideo.pipeline.graph import stage_graph
 from thvideo.pipeline.recipe import make_recipe
@@ -220,7 +222,9 @@ def test_frames_drawn_side_by_side_are_those_drawn_one_after_the_other(
         assert isinstance(last, RunFinished) and last.artifact is not None
         [chunk] = last.artifact.glob("crops-*.mkv")
         crops.append(frames_of(chunk).astype(np.int16))
-    assert np.abs(crops[0] - crops[1]).max() <= 1
+    # Boxes of lips and lids are other ones in batches of another size, and round otherwise.
+    apart = np.abs(crops[0] - crops[1])
+    assert apart.max() <= 2 and (apart > 1).mean() < 1e-5
 
 
 def test_frames_drawn_on_two_devices_are_those_drawn_on_one(
@@ -295,7 +299,10 @@ def test_crop_framing_shows_the_crop_alone(reenact: Runner, tmp_path: Path) -> N
     reenact(output, framing="crop")
     height, width = probe(output).size
     assert height % 2 == width % 2 == 0
-    assert max(height, width) <= 512
+    # As large as the whole picture would show it.
+    assert 512 < max(height, width) <= 1080
+    reenact(output, framing="crop", size=256)
+    assert max(probe(output).size) <= 256
 
 
 def test_the_comparison_stands_beside_the_output(
@@ -366,3 +373,21 @@ def test_a_driver_whose_face_goes_away_keeps_its_length(
     assert spans[0][1] == pytest.approx(30, abs=1)
     with pytest.raises(InputError, match=r"frame 1[123]\b"):
         reenact(tmp_path / "no.mp4", driver=hidden, no_face="fail")
+
+
+def test_what_rests_of_a_crop_is_the_output_to_the_bit(
+    shared_workspace: Path, painting: Path
+) -> None:
+    """The crop is cut from the picture that it goes back into, pixel for pixel."""
+    graph = stage_graph("embed", make_recipe({"sources": (painting,), "generator": "warp"}))
+    *_, last = run(graph, Workspace(shared_workspace), Resources())
+    assert isinstance(last, RunFinished) and last.artifact is not None
+    identity = load_identity(last.artifact / "identity.npz")
+    plan = output_plan(*identity.picture.shape[:2], 1080)
+    shown = scale_crop(identity.crop, plan.scale)
+    assert shown.side_px == pytest.approx(identity.crop.size_px)
+    picture = resize_to_plan(identity.picture, plan)
+    left, top = round(shown.left + 0.5), round(shown.top + 0.5)
+    x0, y0, x1, y1 = identity.valid[0].astype(int)
+    there = picture[top + y0 : top + y1, left + x0 : left + x1]
+    assert np.array_equal(identity.crops[0, y0:y1, x0:x1], there)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from thvideo.imaging.warp import fetch, pixel_grid, upsample_flow
+from thvideo.imaging.warp import pixel_grid
 from thvideo.models.shown import Drawn
 from thvideo.shapes import U8Array
 from thvideo.synthesis.full_size import in_full, resized
@@ -38,9 +38,7 @@ def still_of(size_px: int) -> U8Array:
 def exact(drafts: U8Array, drawn: Drawn) -> torch.Tensor:
     assert drawn.warped is not None and drawn.flow is not None and drawn.stays is not None
     size_px = drafts.shape[1]
-    full = fetch(
-        torch.from_numpy(drafts).permute(0, 3, 1, 2) / 127.5 - 1, upsample_flow(drawn.flow, size_px)
-    )
+    full = torch.from_numpy(drafts).permute(0, 3, 1, 2) / 127.5 - 1
     still = torch.from_numpy(still_of(size_px)).permute(2, 0, 1) / 127.5 - 1
     full = full.lerp(still, functional.interpolate(drawn.stays, size_px, mode="bilinear"))
     correction = (drawn.image - drawn.warped) / torch.from_numpy(CAST)[:, None, None]

@@ -83,7 +83,8 @@ IDENTITY = (
     Opt("perceptual", SOURCE, "NAME=FILE of a perceptual network to fine-tune with; repeat for "
         "more.", kind=list[str]),
     Opt("seed", SOURCE, "Of what fine-tuning draws at random."),
-    Opt("size", SOURCE, "Side of the source crop in pixels, 64 to 2048."),
+    Opt("size", SOURCE, "Side of the source crop in pixels, 64 to 2048; 0 is as large as the "
+        "output shows it."),
     Opt("shots", SOURCE, "At most so many source frames are kept, 1 to 64."),
 )  # fmt: skip
 MOVING = (

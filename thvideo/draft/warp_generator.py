@@ -25,7 +25,7 @@ from thvideo.draft.openings import (
     frame_of,
     lids_at,
 )
-from thvideo.imaging.lookup import four_channels, look_up, three_channels
+from thvideo.imaging.lookup import four_channels, look_up, three_channels, twice_as_fine
 from thvideo.imaging.warp import (
     Spline,
     fetch,
@@ -46,6 +46,9 @@ _STIFFNESS = 1e-4
 
 #: The spline is evaluated every so many pixels; between them it is straight to 1/20 pixel.
 _GRID_PX = 8
+
+#: Larger crops show the same faces: no more points along a side than this tell more of them.
+_MOST_STEPS = 65
 
 #: Over this share of the side the flow falls to exactly 0 at the border.
 _RIM = 0.05
@@ -115,14 +118,15 @@ class WarpGenerator:
         self._freedom = np.concatenate(
             [np.ones(len(SPLINE_POINTS)), head_inside(head, self.size_px), np.zeros(n_border)]
         )
-        self._picture = four_channels(crops[0])
-        self._image = self._picture[None].astype(np.float32)
+        picture = four_channels(crops[0])
+        self._picture = twice_as_fine(picture)
+        self._image = picture[None].astype(np.float32)
         self._points = torch.from_numpy(source).float()
         self._frames = [frame_of(self._points, opening) for opening in OPENINGS]
         turned = max(abs(frame.turned) for frame in self._frames)
         self._mouth_room = float(np.interp(turned, _MOUTH_TURNED, _MOUTH_STRENGTH))
         self._colours = mouth_colours(self._image, self._points)
-        self._n_steps = max(17, round(self.size_px / _GRID_PX) + 1)
+        self._n_steps = min(_MOST_STEPS, max(17, round(self.size_px / _GRID_PX) + 1))
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Hold frames back in which the face would fold, smoothly in time.
@@ -185,8 +189,13 @@ class WarpGenerator:
         del sources
         return self.draw(points).frames
 
-    def draw(self, points: F64Array) -> Draft:
+    def draw(self, points: F64Array, then: Tensor | None = None) -> Draft:
         """Draw adapted landmarks ``[B, 70, 2]``, and say where the pixels come from.
+
+        Args:
+            points: ``[B, 70, 2]`` in pixels of the crop.
+            then: ``[B, m, m, 2]`` where the drawn frames are fetched from once more, in -1..1: both
+                ways are joined, and every pixel is fetched once.
 
         Raises:
             ValueError: A point is not finite.
@@ -198,16 +207,19 @@ class WarpGenerator:
             spline = self._spline(points, pose)
             coarse = _calm_rim(spline_flow(spline, self.size_px, self._n_steps))
             coarse = unfolded(coarse, self.size_px)
-            place = coarse + pixel_grid(self._n_steps, self.size_px, coarse)
+            joined = coarse if then is None else _joined(coarse, then, self.size_px)
+            place = joined + pixel_grid(joined.shape[1], self.size_px, joined)
             places = upsample_flow(place, self.size_px).cpu().permute(0, 3, 1, 2)  # [B, 2, S, S]
-            frames = [look_up(self._picture, *frame) for frame in places.numpy()]
+            frames = [look_up(self._picture, *frame) for frame in (2 * places).numpy()]
             # The teeth sit in the skull: they keep the place that the resting lip gives them.
             skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
             marks = np.concatenate([points, project(skull, pose)], axis=1)
             targets = torch.from_numpy(marks).to(self.device, torch.float32)
             unposed = (targets + _at(coarse, targets, self.size_px)).cpu()
+            # Where they are seen: nearly as far the other way as their pixels are fetched from.
+            seen_at = targets - _at(joined - _own(coarse, joined), targets, self.size_px)
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
-                self._draw(frames, opening, frame, targets.cpu(), unposed, places)
+                self._draw(frames, opening, frame, (targets.cpu(), seen_at.cpu()), unposed, places)
         drawn = np.stack([three_channels(frame) for frame in frames])
         return Draft(drawn, coarse * (2.0 / (self.size_px - 1)))
 
@@ -278,12 +290,21 @@ class WarpGenerator:
         frames: list[U8Array],
         opening: Opening,
         frame: Frame,
-        targets: Tensor,
+        targets: tuple[Tensor, Tensor],
         unposed: Tensor,
         places: Tensor,
     ) -> None:
-        """Draw one opening into the frames ``B`` times ``[S, S, 4]``, in place."""
-        spots = targets[:, [*opening.corners, *opening.upper, *opening.lower, *opening.around]]
+        """Draw one opening into the frames ``B`` times ``[S, S, 4]``, in place.
+
+        Args:
+            frames: The frames.
+            opening: Which.
+            frame: Its coordinates.
+            targets: ``[B, 73, 2]`` adapted landmarks, and where in the frames they are seen.
+            unposed: ``[B, 73, 2]`` the same with the head's motion taken away.
+            places: ``[B, 2, S, S]`` where the frames' pixels come from.
+        """
+        spots = targets[1][:, [*opening.corners, *opening.upper, *opening.lower, *opening.around]]
         reach = (REACH if opening.kind == "eye" else 0.2) * frame.half_px
         low = (spots.amin(dim=1) - reach).floor().clamp(0, self.size_px - 1).int()
         high = (spots.amax(dim=1) + reach).ceil().clamp(1, self.size_px).int()
@@ -301,7 +322,7 @@ class WarpGenerator:
             patch = draw_eye(self._image, frame, lids_of, lids, shift)
             change = change_of(lids, frame, shift)
         else:
-            mouth = mouth_at(frame, self._points, targets, unposed, lids, self._colours)
+            mouth = mouth_at(frame, self._points, targets[0], unposed, lids, self._colours)
             patch, change = draw_mouth(self._image, frame, lids, mouth)
         layers = torch.cat([patch, change], dim=1).permute(0, 2, 3, 1).numpy()
         for pixels, box, layer in zip(frames, boxes, layers, strict=True):
@@ -314,6 +335,24 @@ def _calm_rim(flow: Tensor) -> Tensor:
     inward = (torch.minimum(line, 1 - line) / _RIM).clamp(0, 1)
     smooth = inward * inward * (3 - 2 * inward)
     return flow * (smooth[:, None] * smooth[None, :])[None, :, :, None]
+
+
+def _joined(coarse: Tensor, then: Tensor, size_px: int) -> Tensor:
+    """Join a coarse flow ``[B, n, n, 2]`` in pixels with the way that its frames are moved then.
+
+    Returns:
+        ``[B, k, k, 2]`` in pixels, as fine as the finer of both.
+    """
+    n_steps = max(coarse.shape[1], then.shape[1])
+    places = upsample_flow(then.float().to(coarse), n_steps)
+    first = fetch(coarse.permute(0, 3, 1, 2), places).permute(0, 2, 3, 1)
+    pixels = (places + 1) * ((size_px - 1) / 2)
+    return first + pixels - pixel_grid(n_steps, size_px, pixels)
+
+
+def _own(coarse: Tensor, joined: Tensor) -> Tensor:
+    """Bring a coarse flow to the points of a joined one."""
+    return coarse if joined is coarse else upsample_flow(coarse, joined.shape[1])
 
 
 def _at(flow: Tensor, points: Tensor, size_px: int) -> Tensor:

@@ -23,6 +23,12 @@ FACE_LIFT = 0.26
 # A crop for several sets of points leaves this much room around all of them.
 UNION_SCALE = 1.6
 
+# Sides of crops that are as large as the output shows them: at least, where the picture holds as
+# much, and at most, for what a frame costs; whole steps of these pixels.
+LEAST_SHOWN_PX, MOST_SHOWN_PX, _SHOWN_STEP = 512, 1024, 8
+# No generator draws smaller crops well.
+_SMALLEST_PX = 128
+
 CHIN = 8
 BROWS = slice(17, 27)
 
@@ -140,6 +146,36 @@ def scale_crop(crop: Crop, factor: float) -> Crop:
         crop.side_px * factor,
         crop.size_px,
     )
+
+
+def crop_as_shown(crop: Crop, scale: float) -> Crop:
+    """Return nearly the same crop with the pixels of a picture resized by ``scale``.
+
+    Its pixels lie on those of the resized picture, so that nothing is resampled to cut it out or to
+    put it back. Small faces and huge ones get `LEAST_SHOWN_PX` or `MOST_SHOWN_PX` instead, and lie
+    as they did.
+
+    Args:
+        crop: In pixels of the picture.
+        scale: Of the output's pixels for the picture's, at most 1.
+    """
+    shown_px = max(_SHOWN_STEP, round(crop.side_px * scale / _SHOWN_STEP) * _SHOWN_STEP)
+    # No larger than the picture holds, where that is less.
+    least = min(LEAST_SHOWN_PX, max(shown_px, round(crop.side_px / _SHOWN_STEP) * _SHOWN_STEP))
+    size_px = min(MOST_SHOWN_PX, max(_SMALLEST_PX, least, shown_px))
+    if size_px != shown_px:
+        return Crop(crop.centre_x, crop.centre_y, crop.side_px, size_px)
+    return _on_pixels(crop, scale, shown_px)
+
+
+def _on_pixels(crop: Crop, scale: float, size_px: int) -> Crop:
+    def snapped(centre: float) -> float:
+        shown = (centre + 0.5) * scale - 0.5
+        # The first pixel's centre is a whole number.
+        first = round(shown - size_px / 2 + 0.5)
+        return (first - 0.5 + size_px / 2 + 0.5) / scale - 0.5
+
+    return Crop(snapped(crop.centre_x), snapped(crop.centre_y), size_px / scale, size_px)
 
 
 def valid_box(crop: Crop, height: int, width: int) -> Box:

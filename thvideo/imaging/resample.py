@@ -10,6 +10,9 @@ from thvideo.shapes import F32Array, U8Array
 
 Edges = tuple[float, float, float, float]
 
+#: Pixels that lie no farther than this beside the picture's are the picture's.
+_ON_PIXELS = 1e-3
+
 
 def resample(image: U8Array, crop_box: Edges, box: Box) -> U8Array:
     """Bring a crop to the picture's pixels, averaging areas where it shrinks.
@@ -23,6 +26,11 @@ def resample(image: U8Array, crop_box: Edges, box: Box) -> U8Array:
         `[h, w, 3]`.
     """
     step_x, step_y = _steps(crop_box, box)
+    left, top = round(crop_box[0]), round(crop_box[1])
+    if max(abs(step_x - 1), abs(step_y - 1)) * max(box.width, box.height) < _ON_PIXELS and (
+        max(abs(crop_box[0] - left), abs(crop_box[1] - top)) < _ON_PIXELS
+    ):
+        return image[top : top + box.height, left : left + box.width]
     if max(step_x, step_y) > 1:
         shrunk = Image.fromarray(image).resize(
             (box.width, box.height), Image.Resampling.BICUBIC, box=crop_box

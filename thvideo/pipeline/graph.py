@@ -161,7 +161,9 @@ def _all_nodes(recipe: Recipe, until: StageName = "composite") -> list[Node]:
         return nodes
     embed_inputs = {f"frames_{i}": made_by for i, made_by in enumerate(frames)}
     embed_inputs |= {f"landmarks_{i}": made_by for i, made_by in enumerate(landmarks)}
-    embed = Embed(recipe.generator, recipe.size, recipe.shots)
+    # Crops of a side that is given are the same whatever the output's.
+    shown = {} if recipe.size else {"max_side": recipe.max_side}
+    embed = Embed(recipe.generator, recipe.size, shots=recipe.shots, **shown)
     learned = _weights_of(recipe) | _shipped(FACE_MODEL)
     nodes.append(Node("embed", embed, embed_inputs, learned, is_aside=True))
     finetune = Finetune(recipe.generator, recipe.finetune_steps, recipe.seed)

@@ -39,7 +39,7 @@ class Recipe:
         finetune_steps: Steps of fine-tuning; 0 does none, -1 stops by itself.
         perceptual: Names and files of perceptual networks that fine-tuning looks through.
         seed: Of what fine-tuning draws at random.
-        size: Side of the source crops in pixels.
+        size: Side of the source crops in pixels; 0 is as large as the output shows them.
         shots: At most this many source crops are kept.
         tracker: Which tracker finds the landmarks.
         face: Which face of the sources: "largest", "left", "right" or a number from 0.
@@ -98,13 +98,15 @@ class Recipe:
 _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
 _TYPES = typing.get_type_hints(Recipe)
 _OPTION_NAMES = {"sources": "source"}
+#: No crop has a smaller side than this.
+_LEAST_SIZE = 64
 #: So much of a wrong value is shown.
 _MOST_SAID = 80
 _LISTS = ("sources", "perceptual", "force")
 _RANGES: dict[str, tuple[float, float]] = {
     "finetune_steps": (-1, 100_000),
     "seed": (0, 2**31 - 1),
-    "size": (64, 2048),
+    "size": (0, 2048),
     "shots": (1, 64),
     "smooth": (0, 2),
     "pose": (0, 3),
@@ -278,6 +280,8 @@ def _number(field: str, value: Any, what: str) -> int | float:
     low, high = _RANGES[field]
     if not low <= value <= high:
         raise UsageError(f"{what} must be between {low} and {high}, not {_said(value)}")
+    if field == "size" and 0 < value < _LEAST_SIZE:
+        raise UsageError(f"{what} must be 0 or at least {_LEAST_SIZE}, not {_said(value)}")
     return int(value) if wants_int else float(value)
 
 

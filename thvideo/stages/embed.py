@@ -19,6 +19,9 @@ IDENTITY = "identity.npz"
 #: Frames of a source video that are looked at, spread evenly over it.
 CANDIDATES = 48
 
+#: Side of the crops by which candidates are compared.
+_LOOKED_AT_PX = 512
+
 
 @dataclass(frozen=True)
 class Embed:
@@ -32,14 +35,17 @@ class Embed:
 
     Args:
         generator: Which generator the identity serves; a learned one gets its embedding too.
-        size_px: Side of the source crops.
+        size_px: Side of the source crops; 0 makes them as large as the output shows the first one,
+            pixel for pixel, within bounds.
+        max_side: The longer side of that output is at most this many pixels.
         shots: At most this many crops are kept, best first.
     """
 
     name: ClassVar[str] = "embed"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     generator: GeneratorName = "swift"
-    size_px: int = 512
+    size_px: int = 0
+    max_side: int = 1080
     shots: int = 8
 
     def skip_reason(self) -> str | None:
@@ -55,9 +61,11 @@ class Embed:
         n_sources = sum(role.startswith("frames_") for role in job.inputs)
         shots: list[_Shot] = []
         for index in range(n_sources):
-            shots += _candidates(job, index, self.size_px)
+            shots += _candidates(job, index, self.size_px or _LOOKED_AT_PX)
             yield Progress(index + 1, n_sources, "sources")
         chosen = _choose(shots, self.shots)
+        if not self.size_px:
+            chosen = self._as_shown(chosen, job)
         landmarks = np.stack([to_crop(shot.points, shot.crop) for shot in chosen])
         identity = Identity(
             crops=np.stack([shot.pixels for shot in chosen]),
@@ -81,6 +89,23 @@ class Embed:
             turned_deg=90 * chosen[0].quarter,
             shots=[{"source": shot.source, "frame": shot.frame} for shot in chosen],
         )
+
+    def _as_shown(self, chosen: "list[_Shot]", job: Job) -> "list[_Shot]":
+        """Cut the crops anew, as large as the output shows the first one."""
+        from thvideo.imaging.blend import output_plan, resize_to_plan
+        from thvideo.imaging.crop import crop_as_shown, scale_crop, take_crop
+
+        first, picture = chosen[0], _picture_of(job, chosen[0])
+        plan = output_plan(picture.shape[0], picture.shape[1], self.max_side)
+        crop = crop_as_shown(first.crop, plan.scale)
+        # From the picture that composite puts it back into: what rests is the same to the bit.
+        pixels, valid = take_crop(resize_to_plan(picture, plan), scale_crop(crop, plan.scale))
+        cut = [dataclasses.replace(first, crop=crop, pixels=pixels, valid=np.asarray(valid))]
+        for shot in chosen[1:]:
+            own = dataclasses.replace(shot.crop, size_px=crop.size_px)
+            pixels, valid = take_crop(_picture_of(job, shot), own)
+            cut.append(dataclasses.replace(shot, crop=own, pixels=pixels, valid=np.asarray(valid)))
+        return cut
 
     def _embedded(self, identity: "Identity", job: Job) -> "Identity":
         from thvideo.synthesis.device import choose_device, cpu_threads

@@ -1,10 +1,10 @@
 """The learned generators at work: any crop size, one embedding, one or several source crops.
 
 The networks look at pictures of the side they were trained on. The swift generator's flow is
-interpolated and moves the draft at the crop's own size, so that canvas and pores stay; where it
-says that nothing moves stands the first source crop itself; its correction is added on top, and
-where it is strong the draft's fine detail gives way to it. Mouth and eyes are drawn once more, at
-twice the detail, by its foveal networks.
+interpolated and joined with the draft's own, so that every pixel of the crop is fetched once, and
+canvas and pores stay; where it says that nothing moves stands the first source crop itself; its
+correction is added on top, and where it is strong the crop's fine detail gives way to it. Mouth and
+eyes are drawn once more, at twice the detail, by its foveal networks.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thvideo.draft.cast import cast_of, without_cast
 from thvideo.draft.head import find_head
-from thvideo.draft.warp_generator import WarpGenerator
+from thvideo.draft.warp_generator import Draft, WarpGenerator
 from thvideo.landmarks.schema import amid_eyes
 from thvideo.models.precision import Precision, arithmetic
 from thvideo.models.shown import Shown
@@ -32,6 +32,9 @@ from thvideo.synthesis.networks import (
 )
 from thvideo.synthesis.patches import PatchPainter
 from thvideo.synthesis.source_choice import choose_sources
+
+#: The networks' pictures are averaged from drafts of so many times their side.
+_SEEN = 2
 
 
 class SourceCrops(NamedTuple):
@@ -81,6 +84,16 @@ class NeuralGenerator:
             self._drafts = [
                 WarpGenerator(crop[None], points[None], self.device)
                 for crop, points in zip(source.crops, self._points, strict=True)
+            ]
+            # What the networks are shown is as fine as they can see, and what they were trained on.
+            seen_px = min(self.size_px, _SEEN * self._side)
+            self._small = [
+                WarpGenerator(resized(crop, seen_px)[None], points[None], self.device)
+                for crop, points in zip(
+                    source.crops,
+                    resized_points(self._points, self.size_px, seen_px),
+                    strict=True,
+                )
             ]
             self._cast = cast_of(source.crops[0], self._points[0])
             still = resized(source.crops[0], self._side)
@@ -133,7 +146,8 @@ class NeuralGenerator:
             target_map = landmark_images(points, self.size_px, self._side, self.device)
             source_map = self._maps[torch.from_numpy(chosen).to(self.device)]
             if isinstance(generator, SwiftGenerator):
-                drafts, flow = self._draft(points, chosen)
+                seen_at = resized_points(points, self.size_px, self._small[0].size_px)
+                drafts, flow = _drafts(self._small, seen_at, chosen)
                 small = np.stack([resized(draft, self._side) for draft in drafts])
                 still, head = (
                     of_first.expand(len(points), -1, -1, -1)
@@ -147,7 +161,8 @@ class NeuralGenerator:
             with arithmetic(self._precision, self.device):
                 drawn = generator(shown, adain)
             if isinstance(generator, SwiftGenerator):
-                frames = in_full(drafts, self._crops[0], drawn, self._cast)
+                moved = _drafts(self._drafts, points, chosen, drawn.flow).frames
+                frames = in_full(moved, self._crops[0], drawn, self._cast)
                 if generator.fovea is not None:
                     patches = self._painter.shown(frames, points)
                     with arithmetic(self._precision, self.device):
@@ -163,17 +178,27 @@ class NeuralGenerator:
         """Turn small pictures ``[B, s, s, 3]`` into what the swift networks see."""
         return signed(without_cast(pictures, self._cast), self.device)
 
-    def _draft(self, points: F64Array, chosen: I64Array) -> tuple[U8Array, Tensor]:
-        """Move the chosen source crops by geometry: ``[B, S, S, 3]``, and the flow."""
-        order = np.argsort(chosen, kind="stable")
-        parts = [
-            self._drafts[source].draw(points[chosen == source]) for source in np.unique(chosen)
-        ]
-        # The parts lie in the sources' order: back to the frames' own.
-        back = np.argsort(order)
-        frames = np.concatenate([part.frames for part in parts])[back]
-        flow = torch.cat([part.flow for part in parts])[torch.from_numpy(back).to(self.device)]
-        return frames, flow
+
+def _drafts(
+    generators: Sequence[WarpGenerator],
+    points: F64Array,
+    chosen: I64Array,
+    then: Tensor | None = None,
+) -> Draft:
+    """Draw each frame with the generator of its chosen source, as ``WarpGenerator.draw`` does."""
+    order = np.argsort(chosen, kind="stable")
+    parts = [
+        generators[source].draw(
+            points[chosen == source],
+            None if then is None else then[torch.from_numpy(chosen == source).to(then.device)],
+        )
+        for source in np.unique(chosen)
+    ]
+    # The parts lie in the sources' order: back to the frames' own.
+    back = np.argsort(order)
+    frames = np.concatenate([part.frames for part in parts])[back]
+    flow = torch.cat([part.flow for part in parts])
+    return Draft(frames, flow[torch.from_numpy(back).to(flow.device)])
 
 
 def feed_forward(networks: DrawingNetworks, embedding: F32Array) -> Tensor:
