@@ -296,7 +296,7 @@ def test_another_files_sound_ends_with_the_picture(reenact: Runner, tmp_path: Pa
 
 def test_crop_framing_shows_the_crop_alone(reenact: Runner, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    reenact(output, framing="crop")
+    reenact(output, framing="crop", size=0)
     height, width = probe(output).size
     assert height % 2 == width % 2 == 0
     # As large as the whole picture would show it.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-PERCEPTUAL = "perceptual:"
+PERCEPTUAL, OF_MOUTH = "perceptual:", "perceptual-mouth:"
 Better = Literal["more", "less", "one"]
 
 
@@ -36,6 +36,9 @@ _FIXED = (
     Figure("psnr", "PSNR, dB", "peak signal to noise", "more", "difference", decimals=2),
     Figure("l1", "L1", "mean difference of pixels, of a range of 2", "less", "share"),
     Figure("region_l1", "L1 of mouth and eyes", "the same where people look", "less", "share"),
+    Figure("mouth_detail", "mouth detail", "fine detail between the lips over the true frames', "
+           "where they are open", "one", "difference"),
+    Figure("eye_detail", "eye detail", "the same between the lids", "one", "difference"),
     Figure("csim", "CSIM", "cosine of face descriptors: to the true frame, in "
            "cross-reenactment to the source; different people have about 0.8", "more",
            "difference"),
@@ -76,13 +79,11 @@ _BEFORE_PERCEPTUAL = 4
 def known_figures(perceptual: Iterable[str]) -> list[Figure]:
     """Return all figures in the order of a table, those of perceptual networks among them."""
     measured = [
-        Figure(
-            f"{PERCEPTUAL}{name}",
-            f"distance, {name}",
-            "how different it looks to this network",
-            "less",
-            "share",
-        )
+        Figure(f"{kind}{name}", f"{title}, {name}", meaning, "less", "share")
         for name in perceptual
+        for kind, title, meaning in (
+            (PERCEPTUAL, "distance", "how different it looks to this network"),
+            (OF_MOUTH, "distance of the mouth", "how different the mouth alone looks to it"),
+        )
     ]
     return [*_FIXED[:_BEFORE_PERCEPTUAL], *measured, *_FIXED[_BEFORE_PERCEPTUAL:]]

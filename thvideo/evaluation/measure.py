@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from thvideo.evaluation.cell import Cell
-from thvideo.evaluation.figures import PERCEPTUAL
+from thvideo.evaluation.figures import OF_MOUTH, PERCEPTUAL
 from thvideo.evaluation.frechet import Inception
 from thvideo.evaluation.likeness import EVERY, FaceDescriptor, csim, missing_extra
 from thvideo.evaluation.methods import Drawn
 from thvideo.evaluation.motion import find_points, follows, jitter, landmark_error
+from thvideo.evaluation.parts import mouths, part_details, whole_patch
 from thvideo.evaluation.pixels import perceptual_distances, pixel_figures, seam_contrast
 from thvideo.evaluation.scene import Scene
 from thvideo.landmarks.bundled import LANDMARK_WEIGHT, BundledTracker
@@ -93,8 +94,11 @@ class Ruler:
         if scene.take.is_self:
             per_frame = self._pixels(scene, seen, truth)
             found |= {name: _mean(values) for name, values in per_frame.items()}
+            parts = self._details(scene, seen, truth)
+            found |= {name: _mean(values) for name, values in parts.items()}
             for name in self._nets:
                 found[f"{PERCEPTUAL}{name}"] = _mean(self._perceptual(name, scene, seen, truth))
+                found[f"{OF_MOUTH}{name}"] = _mean(self._of_mouth(name, scene, seen, truth))
         if self.missing_extra is None:
             found["csim"] = self._csim(scene, seen, truth)
         return {name: value for name, value in found.items() if np.isfinite(value)}
@@ -151,6 +155,27 @@ class Ruler:
         masked = scene.take.source.kind
         key = self._key(name, seen, truth=truth.key, network=digest, mask=masked)
         return np.asarray(seen.cell.arrays(name, key, make)["distance"], np.float32)
+
+    def _details(self, scene: Scene, seen: Seen, truth: Seen) -> dict[str, F32Array]:
+        made = seen.cell.arrays(
+            "details",
+            self._key("details", seen, truth=truth.key),
+            lambda: part_details(seen.drawn.frames, scene.truth, scene.driver_points),
+        )
+        return {name: np.asarray(values, np.float32) for name, values in made.items()}
+
+    def _of_mouth(self, name: str, scene: Scene, seen: Seen, truth: Seen) -> F32Array:
+        net, digest = self._nets[name]
+
+        def make() -> dict[str, F32Array]:
+            drawn, true = (
+                mouths(frames, scene.driver_points) for frames in (seen.drawn.frames, scene.truth)
+            )
+            return {"distance": perceptual_distances(net, drawn, true, whole_patch(), self._device)}
+
+        what = f"{name}-of-mouth"
+        key = self._key(what, seen, truth=truth.key, network=digest)
+        return np.asarray(seen.cell.arrays(what, key, make)["distance"], np.float32)
 
     def _seam(self, scene: Scene, seen: Seen) -> F32Array:
         def make() -> dict[str, F32Array]:

@@ -61,7 +61,7 @@ class Paste:
         picture: `[H, W, 3]` the resting picture.
         source: `[S, S, 3]` the untouched crop.
         resampled: `[h, w, 3]` the untouched crop at the picture's pixels.
-        detail: `[h, w, 3]` the resting picture less that.
+        detail: `[h, w, 3]` the resting picture less that; None where they are the same.
         mask: `[h, w]` how much of the drawn crop is seen.
         rim: `[S, S]` weight of the crop's pixels where colours must agree.
         crop_box: The region's edges in crop pixels, counted from the crop's edge.
@@ -71,7 +71,7 @@ class Paste:
     picture: U8Array
     source: U8Array
     resampled: U8Array
-    detail: I16Array
+    detail: I16Array | None
     mask: F32Array
     rim: F32Array
     crop_box: Edges
@@ -191,7 +191,7 @@ def plan_paste(picture: U8Array, crop: Crop, source: U8Array, mask: F32Array) ->
         picture=picture,
         source=source,
         resampled=resampled,
-        detail=np.asarray(detail, np.int16),
+        detail=np.asarray(detail, np.int16) if detail.any() else None,
         mask=region_mask.reshape(box.height, box.width),
         rim=rim,
         crop_box=crop_box,
@@ -248,11 +248,12 @@ def _paste_one(plan: Paste, drawn: U8Array, offset: F32Array) -> U8Array:
         region = cv2.subtract(region, (*offset.astype(float).tolist(), 0.0))
     difference = _at_map(plan, _neighbourhood_difference(drawn, plan.source))
     wakes = _weights(plan, _smoothstep(difference, WAKES_ABOVE, RESTS_BELOW))
-    moves = _weights(plan, _smoothstep(difference, RESTS_BELOW, MOVES_ABOVE))
     # In whole numbers: OpenCV blends with weights in floating point three times as slowly.
     change = np.subtract(region, plan.resampled, dtype=np.int16)
     change = cv2.multiply(change, wakes, scale=1 / _WHOLE)
-    change = cv2.subtract(change, cv2.multiply(plan.detail, moves, scale=1 / _WHOLE))
+    if plan.detail is not None:
+        moves = _weights(plan, _smoothstep(difference, RESTS_BELOW, MOVES_ABOVE))
+        change = cv2.subtract(change, cv2.multiply(plan.detail, moves, scale=1 / _WHOLE))
     resting = plan.picture[plan.box.slices]
     return np.asarray(cv2.add(resting, change, dtype=cv2.CV_8U), dtype=np.uint8)
 
