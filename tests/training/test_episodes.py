@@ -13,7 +13,8 @@ from tests.training.drawn_faces import N_FRAMES, SIZE_PX, drawn_face, drawn_poin
 from thvideo.errors import InputError
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_landmarks
-from thvideo.training.batch import Batch, Episode, as_signed, region_of, stack
+from thvideo.models.shown import as_signed
+from thvideo.training.batch import Batch, Episode, region_of, stack
 from thvideo.training.batch_loader import batches_from
 from thvideo.training.change import PLAIN, Change, EpisodeOptions
 from thvideo.training.clip_source import Cut

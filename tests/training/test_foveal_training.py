@@ -16,6 +16,7 @@ from tests.training.drawn_faces import (
     small_options,
 )
 from tests.training.small_runs import QUIET, begun, made
+from thvideo.errors import UsageError
 from thvideo.landmarks.patches import MOUTH, RIGHT_EYE, opening
 from thvideo.models.presets import ModelOptions
 from thvideo.models.shown import Drawn
@@ -194,3 +195,10 @@ def test_telling_targets_are_far_from_as_open_as_their_source(place) -> None:
     plain = rng.choice(40, 200)
     assert np.abs(wanted[told]).mean() > 1.8 * np.abs(wanted[plain]).mean()
     assert 2 not in told
+
+
+def test_networks_without_foveal_ones_are_told_that_there_is_nothing_to_train(
+    drawn: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="no foveal ones"):
+        made(drawn, tmp_path / "run", SMALL_SWIFT, trained="foveal")

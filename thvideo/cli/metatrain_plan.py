@@ -140,16 +140,16 @@ def _resumed_precision(
 
 
 def _changed(base: MetaOptions, typed: Mapping[str, Any]) -> MetaOptions:
-    names = ("batch_size", "accumulate", "lr", "adversarial_from", "seed", "trained")
+    names = ("batch_size", "accumulate", "lr", "adversarial_from", "seed")
     changes: dict[str, Any] = {name: typed[name] for name in names if name in typed}
     for name, value in changes.items():
-        if name == "trained":
-            continue
         if value < 0 or (value == 0 and name in ("batch_size", "accumulate", "lr")):
             raise UsageError(f"--{name.replace('_', '-')} cannot be {value}")
     if "data" in typed:
         # The run may go on from another folder than this one.
         changes["data"] = expanded(typed["data"]).absolute()
+    if "trained" in typed:
+        changes["trained"] = typed["trained"]
     if "picture_share" in typed:
         changes["episodes"] = replace(base.episodes, picture_share=typed["picture_share"])
     if "sizes" in typed:

@@ -86,6 +86,20 @@ class Draft(NamedTuple):
     flow: Tensor
 
 
+class _Faces(NamedTuple):
+    """Landmarks of frames, ``[B, 73, 2]`` in pixels: 70, and three at the upper teeth's edge.
+
+    Attributes:
+        targets: Where they have to go.
+        unposed: The same with the head's motion taken away.
+        seen_at: Where they are seen, if the frames are moved once more.
+    """
+
+    targets: Tensor
+    unposed: Tensor
+    seen_at: Tensor
+
+
 class WarpGenerator:
     """Moves the source crop by a thin-plate spline, lids and lips in layers.
 
@@ -209,17 +223,21 @@ class WarpGenerator:
             coarse = unfolded(coarse, self.size_px)
             joined = coarse if then is None else _joined(coarse, then, self.size_px)
             place = joined + pixel_grid(joined.shape[1], self.size_px, joined)
-            places = upsample_flow(place, self.size_px).cpu().permute(0, 3, 1, 2)  # [B, 2, S, S]
-            frames = [look_up(self._picture, *frame) for frame in (2 * places).numpy()]
+            # In pixels of the picture that is twice as fine, [B, 2, S, S].
+            places = upsample_flow(2 * place, self.size_px).cpu().permute(0, 3, 1, 2)
+            frames = [look_up(self._picture, *frame) for frame in places.numpy()]
             # The teeth sit in the skull: they keep the place that the resting lip gives them.
             skull = self.face[[61, 62, 63]] + np.array([0.0, TEETH_BELOW_LIP, 0.0])
             marks = np.concatenate([points, project(skull, pose)], axis=1)
             targets = torch.from_numpy(marks).to(self.device, torch.float32)
-            unposed = (targets + _at(coarse, targets, self.size_px)).cpu()
-            # Where they are seen: nearly as far the other way as their pixels are fetched from.
-            seen_at = targets - _at(joined - _own(coarse, joined), targets, self.size_px)
+            unposed = targets + _at(coarse, targets, self.size_px)
+            seen_at = targets
+            if then is not None:
+                # Nearly as far the other way as their pixels are then fetched from.
+                seen_at = unposed - _at(joined, targets, self.size_px)
+            faces = _Faces(targets.cpu(), unposed.cpu(), seen_at.cpu())
             for opening, frame in zip(OPENINGS, self._frames, strict=True):
-                self._draw(frames, opening, frame, (targets.cpu(), seen_at.cpu()), unposed, places)
+                self._draw(frames, opening, frame, faces, places)
         drawn = np.stack([three_channels(frame) for frame in frames])
         return Draft(drawn, coarse * (2.0 / (self.size_px - 1)))
 
@@ -290,8 +308,7 @@ class WarpGenerator:
         frames: list[U8Array],
         opening: Opening,
         frame: Frame,
-        targets: tuple[Tensor, Tensor],
-        unposed: Tensor,
+        faces: "_Faces",
         places: Tensor,
     ) -> None:
         """Draw one opening into the frames ``B`` times ``[S, S, 4]``, in place.
@@ -300,11 +317,13 @@ class WarpGenerator:
             frames: The frames.
             opening: Which.
             frame: Its coordinates.
-            targets: ``[B, 73, 2]`` adapted landmarks, and where in the frames they are seen.
-            unposed: ``[B, 73, 2]`` the same with the head's motion taken away.
-            places: ``[B, 2, S, S]`` where the frames' pixels come from.
+            faces: Of the frames.
+            places: ``[B, 2, S, S]`` where the frames' pixels come from, times two.
         """
-        spots = targets[1][:, [*opening.corners, *opening.upper, *opening.lower, *opening.around]]
+        spots = faces.seen_at[
+            :, [*opening.corners, *opening.upper, *opening.lower, *opening.around]
+        ]
+        unposed = faces.unposed
         reach = (REACH if opening.kind == "eye" else 0.2) * frame.half_px
         low = (spots.amin(dim=1) - reach).floor().clamp(0, self.size_px - 1).int()
         high = (spots.amax(dim=1) + reach).ceil().clamp(1, self.size_px).int()
@@ -312,7 +331,7 @@ class WarpGenerator:
         width, height = (high - low).amax(dim=0).clamp(1, self.size_px).tolist()
         corners = torch.minimum(low, self.size_px - torch.tensor([width, height]))
         boxes = [(slice(y, y + height), slice(x, x + width)) for x, y in corners.tolist()]
-        fetched = [place[:, *box] for place, box in zip(places, boxes, strict=True)]
+        fetched = [place[:, *box] / 2 for place, box in zip(places, boxes, strict=True)]
         lids_of = edges_of(opening, frame, self._points, unposed)
         lids = lids_at(lids_of, *frame.to_local(torch.stack(fetched).permute(0, 2, 3, 1)))
         if opening.iris is not None:
@@ -322,7 +341,7 @@ class WarpGenerator:
             patch = draw_eye(self._image, frame, lids_of, lids, shift)
             change = change_of(lids, frame, shift)
         else:
-            mouth = mouth_at(frame, self._points, targets[0], unposed, lids, self._colours)
+            mouth = mouth_at(frame, self._points, faces.targets, unposed, lids, self._colours)
             patch, change = draw_mouth(self._image, frame, lids, mouth)
         layers = torch.cat([patch, change], dim=1).permute(0, 2, 3, 1).numpy()
         for pixels, box, layer in zip(frames, boxes, layers, strict=True):
@@ -348,11 +367,6 @@ def _joined(coarse: Tensor, then: Tensor, size_px: int) -> Tensor:
     first = fetch(coarse.permute(0, 3, 1, 2), places).permute(0, 2, 3, 1)
     pixels = (places + 1) * ((size_px - 1) / 2)
     return first + pixels - pixel_grid(n_steps, size_px, pixels)
-
-
-def _own(coarse: Tensor, joined: Tensor) -> Tensor:
-    """Bring a coarse flow to the points of a joined one."""
-    return coarse if joined is coarse else upsample_flow(coarse, joined.shape[1])
 
 
 def _at(flow: Tensor, points: Tensor, size_px: int) -> Tensor:

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from thvideo.landmarks.patches import (
-    LEFT_EYE,
+    EYES,
     MOUTH,
-    RIGHT_EYE,
     Place,
     cut_patch,
     draw_shapes,
@@ -45,7 +44,7 @@ def part_details(frames: U8Array, truth: U8Array, points: F32Array) -> dict[str,
     known = amid_eyes(points)
     parts = {
         "mouth_detail": _detail(frames, truth, known, (MOUTH,), _MOUTH_OPEN),
-        "eye_detail": _detail(frames, truth, known, (RIGHT_EYE, LEFT_EYE), _EYE_OPEN),
+        "eye_detail": _detail(frames, truth, known, EYES, _EYE_OPEN),
     }
     return {name: np.array([value], np.float32) for name, value in parts.items()}
 

@@ -173,7 +173,7 @@ def _on_pixels(crop: Crop, scale: float, size_px: int) -> Crop:
         shown = (centre + 0.5) * scale - 0.5
         # The first pixel's centre is a whole number.
         first = round(shown - size_px / 2 + 0.5)
-        return (first - 0.5 + size_px / 2 + 0.5) / scale - 0.5
+        return (first + size_px / 2) / scale - 0.5
 
     return Crop(snapped(crop.centre_x), snapped(crop.centre_y), size_px / scale, size_px)
 

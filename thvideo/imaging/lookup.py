@@ -38,8 +38,7 @@ def look_up(picture: Pixels, x: F32Array, y: F32Array) -> Pixels:
 def twice_as_fine(picture: U8Array) -> U8Array:
     """Put a pixel between every two of ``[S, R, 4]``, by cubic interpolation.
 
-    Fetched linearly from there, at twice the place, a picture loses a quarter of the fine detail
-    that it loses otherwise, in the same time.
+    Fetched linearly from there, at twice the place, a picture keeps more of its fine detail.
 
     Returns:
         ``[2 S - 1, 2 R - 1, 4]``; every second pixel is the picture's own.

@@ -65,6 +65,8 @@ RIGHT_EYE = Place(
 LEFT_EYE = Place(
     EYE_SIZE, schema.LEFT_EYE, (schema.LEFT_EYE,), (schema.LEFT_BROW,), schema.LEFT_IRIS, True
 )
+#: In the order of a frame's patches.
+EYES = (RIGHT_EYE, LEFT_EYE)
 
 
 def patch_frames(points: NDArray[np.floating], place: Place) -> F64Array:

@@ -41,6 +41,11 @@ class ModelOptions:
     networks: PaperOptions | SwiftOptions
     discriminator: DiscriminatorOptions
 
+    @property
+    def has_fovea(self) -> bool:
+        """Whether the generator draws mouth and eyes once more."""
+        return isinstance(self.networks, SwiftOptions) and bool(self.networks.foveal_widths)
+
 
 class Networks(NamedTuple):
     """The networks of a preset, in training mode, with fresh weights."""
@@ -101,7 +106,7 @@ def with_fovea(options: ModelOptions) -> ModelOptions:
     """Return an architecture with the preset's foveal networks, where it has none of its own."""
     own = PRESETS[options.preset]
     networks, judge = options.networks, options.discriminator
-    if not isinstance(networks, SwiftOptions) or networks.foveal_widths:
+    if not isinstance(networks, SwiftOptions) or options.has_fovea:
         return options
     assert isinstance(own.networks, SwiftOptions)
     return replace(

@@ -5,6 +5,7 @@ Shapes: B frames, S pixels along a side, n and m cells of a flow along a side.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -47,6 +48,12 @@ class Drawn(NamedTuple):
     warped: Tensor | None = None
     flow: Tensor | None = None
     stays: Tensor | None = None
+
+
+def as_signed(pictures: Tensor) -> Tensor:
+    """Turn uint8 pictures ``[B, 3, H, W]`` into floats in -1..1, channels last in memory."""
+    signed = pictures.float() / 127.5 - 1
+    return signed.contiguous(memory_format=torch.channels_last)
 
 
 #: Height and width in pixels of the patches of a mouth and of an eye.

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -64,15 +65,16 @@ class Embed:
             shots += _candidates(job, index, self.size_px or _LOOKED_AT_PX)
             yield Progress(index + 1, n_sources, "sources")
         chosen = _choose(shots, self.shots)
+        [(_, picture)] = _pictures_of(job, chosen[:1])
         if not self.size_px:
-            chosen = self._as_shown(chosen, job)
+            chosen = self._as_shown(chosen, picture, job)
         landmarks = np.stack([to_crop(shot.points, shot.crop) for shot in chosen])
         identity = Identity(
             crops=np.stack([shot.pixels for shot in chosen]),
             landmarks=landmarks.astype(np.float32),
             angles_deg=angles_deg(fit_pose(landmarks).rotation).astype(np.float32),
             valid=np.stack([shot.valid for shot in chosen]).astype(np.float32),
-            picture=_picture_of(job, chosen[0]),
+            picture=picture,
             crop=chosen[0].crop,
             quarter=chosen[0].quarter,
         )
@@ -90,22 +92,25 @@ class Embed:
             shots=[{"source": shot.source, "frame": shot.frame} for shot in chosen],
         )
 
-    def _as_shown(self, chosen: "list[_Shot]", job: Job) -> "list[_Shot]":
+    def _as_shown(self, chosen: "list[_Shot]", picture: U8Array, job: Job) -> "list[_Shot]":
         """Cut the crops anew, as large as the output shows the first one."""
         from thvideo.imaging.blend import output_plan, resize_to_plan
         from thvideo.imaging.crop import crop_as_shown, scale_crop, take_crop
 
-        first, picture = chosen[0], _picture_of(job, chosen[0])
+        first, *others = chosen
         plan = output_plan(picture.shape[0], picture.shape[1], self.max_side)
         crop = crop_as_shown(first.crop, plan.scale)
         # From the picture that composite puts it back into: what rests is the same to the bit.
         pixels, valid = take_crop(resize_to_plan(picture, plan), scale_crop(crop, plan.scale))
-        cut = [dataclasses.replace(first, crop=crop, pixels=pixels, valid=np.asarray(valid))]
-        for shot in chosen[1:]:
+        cut = dataclasses.replace(first, crop=crop, pixels=pixels, valid=np.asarray(valid))
+        again = {}
+        for shot, seen in _pictures_of(job, others):
             own = dataclasses.replace(shot.crop, size_px=crop.size_px)
-            pixels, valid = take_crop(_picture_of(job, shot), own)
-            cut.append(dataclasses.replace(shot, crop=own, pixels=pixels, valid=np.asarray(valid)))
-        return cut
+            pixels, valid = take_crop(seen, own)
+            again[shot.source, shot.frame] = dataclasses.replace(
+                shot, crop=own, pixels=pixels, valid=np.asarray(valid)
+            )
+        return [cut, *(again[shot.source, shot.frame] for shot in others)]
 
     def _embedded(self, identity: "Identity", job: Job) -> "Identity":
         from thvideo.synthesis.device import choose_device, cpu_threads
@@ -215,8 +220,14 @@ def _choose(shots: list[_Shot], n_shots: int) -> list[_Shot]:
     return chosen
 
 
-def _picture_of(job: Job, shot: _Shot) -> U8Array:
+def _pictures_of(job: Job, shots: list[_Shot]) -> "Iterator[tuple[_Shot, U8Array]]":
+    """Yield shots with their upright pictures, from one pass over each source."""
     from thvideo.imaging.turn import turn_upright
 
-    footage = open_footage(job.inputs[f"frames_{shot.source}"])
-    return turn_upright(next(_pictures(footage, np.array([shot.frame]))), shot.quarter)
+    in_order = sorted(shots, key=lambda shot: (shot.source, shot.frame))
+    for source, of_source in groupby(in_order, key=lambda shot: shot.source):
+        own = list(of_source)
+        frames = np.array([shot.frame for shot in own])
+        pictures = _pictures(open_footage(job.inputs[f"frames_{source}"]), frames)
+        for shot, picture in zip(own, pictures, strict=True):
+            yield shot, turn_upright(picture, shot.quarter)

@@ -80,6 +80,7 @@ class NeuralGenerator:
         self._maps = landmark_images(self._points, self.size_px, self._side, self.device)
         # The paper's generator draws from landmarks alone.
         self._drafts: list[WarpGenerator] = []
+        self._painter: PatchPainter | None = None
         if isinstance(networks.generator, SwiftGenerator):
             self._drafts = [
                 WarpGenerator(crop[None], points[None], self.device)
@@ -100,7 +101,8 @@ class NeuralGenerator:
             head = find_head(still, resized_points(self._points[0], self.size_px, self._side))
             self._still = self._seen(still[None])
             self._still_head = torch.from_numpy(head)[None, None].to(self.device).float() / 255
-            self._painter = PatchPainter(source.crops, self._points, self._cast, self.device)
+            if networks.generator.fovea is not None:
+                self._painter = PatchPainter(source.crops, self._points, self._cast, self.device)
 
     def settle(self, points: F64Array, cuts: Sequence[int] = ()) -> F64Array:
         """Bring a whole video's landmarks ``[T, 70, 2]`` within what the drafts can show.
@@ -163,7 +165,7 @@ class NeuralGenerator:
             if isinstance(generator, SwiftGenerator):
                 moved = _drafts(self._drafts, points, chosen, drawn.flow).frames
                 frames = in_full(moved, self._crops[0], drawn, self._cast)
-                if generator.fovea is not None:
+                if self._painter is not None:
                     patches = self._painter.shown(frames, points)
                     with arithmetic(self._precision, self.device):
                         redrawn = generator.draw_patches(patches, adain)

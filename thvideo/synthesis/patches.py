@@ -13,9 +13,8 @@ from torch import Tensor
 
 from thvideo.draft.cast import without_cast
 from thvideo.landmarks.patches import (
-    LEFT_EYE,
+    EYES,
     MOUTH,
-    RIGHT_EYE,
     Place,
     covered,
     cut_patch,
@@ -27,7 +26,7 @@ from thvideo.models.shown import DrawnPatches, Patch, Patches
 from thvideo.shapes import F32Array, F64Array, U8Array
 from thvideo.synthesis.networks import signed
 
-_PLACES = (MOUTH, RIGHT_EYE, LEFT_EYE)
+_PLACES = (MOUTH, *EYES)
 
 
 class PatchPainter:

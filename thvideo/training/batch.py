@@ -14,8 +14,9 @@ from torch import Tensor
 from thvideo.draft.warp_generator import Draft, WarpGenerator
 from thvideo.landmarks import schema
 from thvideo.landmarks.draw import draw_heads, draw_landmarks
-from thvideo.models.shown import Shown
+from thvideo.models.shown import Shown, as_signed
 from thvideo.shapes import F32Array, F64Array, U8Array
+from thvideo.training.clip_source import shrunk_to
 from thvideo.training.patch_batch import PatchBatch, patch_batch
 
 
@@ -111,12 +112,6 @@ class Batch:
         return as_signed(self.sources[:, 0])
 
 
-def as_signed(pictures: Tensor) -> Tensor:
-    """Turn uint8 pictures ``[B, 3, S, S]`` into floats in -1..1, channels last in memory."""
-    signed = pictures.float() / 127.5 - 1
-    return signed.contiguous(memory_format=torch.channels_last)
-
-
 def stack(
     episodes: Sequence[Episode],
     size_px: int,
@@ -182,14 +177,6 @@ def _shrunk(episode: Episode, size_px: int) -> Episode:
         mask=shrunk_to(episode.mask[None], size_px)[0],
         head=None if episode.head is None else shrunk_to(episode.head[None], size_px)[0],
     )
-
-
-def shrunk_to(pictures: U8Array, size_px: int) -> U8Array:
-    """Average pictures ``[N, S, S]`` or ``[N, S, S, 3]`` down to ``size_px`` along a side."""
-    if pictures.shape[1] == size_px:
-        return pictures
-    side = (size_px, size_px)
-    return np.stack([cv2.resize(one, side, interpolation=cv2.INTER_AREA) for one in pictures])
 
 
 def draft_of(episode: Episode, *, drawn: bool = True) -> Draft:

@@ -101,8 +101,14 @@ def shrunk(cut: Cut, size_px: int) -> Cut:
     disk_px = cut.frames.shape[1]
     if disk_px <= size_px:
         return cut
-    side = (size_px, size_px)
-    frames = [cv2.resize(frame, side, interpolation=cv2.INTER_AREA) for frame in cut.frames]
     points = (cut.points + 0.5) * np.float32(size_px / disk_px) - 0.5
-    mask = cv2.resize(cut.mask, side, interpolation=cv2.INTER_AREA)
-    return Cut(np.stack(frames), points.astype(np.float32), np.asarray(mask, np.uint8))
+    mask = shrunk_to(cut.mask[None], size_px)[0]
+    return Cut(shrunk_to(cut.frames, size_px), points.astype(np.float32), mask)
+
+
+def shrunk_to(pictures: U8Array, size_px: int) -> U8Array:
+    """Average pictures ``[N, S, S]`` or ``[N, S, S, 3]`` down to ``size_px`` along a side."""
+    if pictures.shape[1] == size_px:
+        return pictures
+    side = (size_px, size_px)
+    return np.stack([cv2.resize(one, side, interpolation=cv2.INTER_AREA) for one in pictures])

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from thvideo.draft.cast import cast_of, without_cast
 from thvideo.models.perceptual import PerceptualNet
 from thvideo.models.presets import Networks
-from thvideo.models.shown import Drawn
+from thvideo.models.shown import Drawn, as_signed
 from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import F32Array
-from thvideo.training.batch import Batch, as_signed
+from thvideo.training.batch import Batch
 from thvideo.training.change import EpisodeOptions
 from thvideo.training.few_shot_data import LIGHT, Pairs, held_out
 from thvideo.training.few_shot_probe import eyes_probe, mouth_probe

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from thvideo.models.perceptual import PerceptualNet, content_loss
+from thvideo.models.shown import as_signed
 from thvideo.shapes import F32Array
-from thvideo.training.batch import Batch, as_signed
+from thvideo.training.batch import Batch
 from thvideo.training.few_shot_probe import Ask, DrawImages, eyes_probe, mouth_probe
 from thvideo.training.losses import masked_l1
 from thvideo.training.metrics import ssim

@@ -1,7 +1,7 @@
 """The networks of a run and one step of their training (sections 3.2 and 3.3 of the paper)."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ from thvideo.models.generator import PaperGenerator
 from thvideo.models.perceptual import PerceptualNet
 from thvideo.models.precision import arithmetic
 from thvideo.models.presets import ModelOptions, Networks, build_networks
-from thvideo.models.shown import Drawn, DrawnPatches
+from thvideo.models.shown import Drawn, DrawnPatches, as_signed
 from thvideo.models.spectral import settle_spectral_norms
 from thvideo.models.swift import SwiftEmbedder, SwiftGenerator
-from thvideo.training.batch import Batch, as_signed
+from thvideo.training.batch import Batch
 from thvideo.training.checkpoint import (
     Tensors,
     load_into,
@@ -44,6 +44,10 @@ from thvideo.training.processes import ALONE, Processes
 #: The first steps of an average follow the weights closely: a long average of few steps would
 #: mostly hold the first weights.
 _EMA_WARMUP = 10.0
+
+
+#: How foveal tensors of a generator and of a discriminator begin.
+_FOVEAL = ("fovea.", "patches.")
 
 
 class Drawing(NamedTuple):
@@ -143,14 +147,10 @@ class Learner:
                 losses = []
                 if self._trains_whole:
                     losses.append(self._generator_loss(picture, embedding, part, with_judge))
-                patches = draw_patches(generator, part, picture, adain, self.arithmetic)
+                patches = self._draw_patches(part, picture, adain)
                 if patches is not None:
                     losses.append(self._patch_loss(patches, part, with_judge))
-            with record_function(BACKWARD):
-                total = sum((loss.total for loss in losses), embedding.new_zeros(()))
-                (total / len(parts)).backward()  # type: ignore[no-untyped-call]
-            for loss in losses:
-                _collect(terms, loss.terms)
+            _learn_from(losses, len(parts), terms)
             drawn.append((picture.image.detach(), patches and _detached(patches)))
         norms = {"gradient": self._update([embedder, generator], "generator")}
         for _ in range(self.options.d_steps if with_judge else 0):
@@ -164,11 +164,7 @@ class Learner:
                         losses.append(
                             patch_discriminator_loss(patches, part.patches, discriminator)
                         )
-                with record_function(BACKWARD):
-                    total = sum((loss.total for loss in losses), image.new_zeros(()))
-                    (total / len(parts)).backward()
-                for loss in losses:
-                    _collect(terms, loss.terms)
+                _learn_from(losses, len(parts), terms)
             norms["gradient_d"] = self._update([discriminator], "discriminator", "columns")
         with record_function(UPDATE):
             self._average()
@@ -186,6 +182,16 @@ class Learner:
             return generator_step_loss(
                 picture, embedding, truth, self._weights(with_judge), self.judges
             )
+
+    def _draw_patches(self, part: Batch, drawn: Drawn, adain: Tensor) -> DrawnPatches | None:
+        """Draw mouths and eyes over what the generator drew; None without foveal networks."""
+        generator = self.networks.generator
+        if part.patches is None or not isinstance(generator, SwiftGenerator):
+            return None
+        # Places of pixels are single precision, as everywhere.
+        shown = part.patches.shown(drawn)
+        with self.arithmetic():
+            return generator.draw_patches(shown, adain)
 
     def _patch_loss(self, drawn: DrawnPatches, part: Batch, with_judge: bool) -> StepLoss:
         assert part.patches is not None
@@ -285,55 +291,35 @@ class Learner:
         Raises:
             InputError: They are of another architecture.
         """
-        weights = {**_foveal(self.weights(), weights), **weights}
         for name, network, average in zip(
             ("embedder", "generator"), self.networks, self.averaged, strict=False
         ):
-            load_into(network, under(name, weights), f"the {name}")
-            load_into(average, under(name, weights), f"the {name}")
+            for one in (network, average):
+                load_into(one, _with_foveal(under(name, weights), one), f"the {name}")
         discriminator = self.networks.discriminator
         own = under("discriminator", weights)
-        if "bias" not in own:
+        if not own:
             return
         if own.get("columns.weight", torch.empty(0)).shape != discriminator.columns.weight.shape:
             own["columns.weight"] = discriminator.columns.weight.detach()
-        load_into(discriminator, own, "the discriminator")
-
-
-def draw_patches(
-    generator: PaperGenerator | SwiftGenerator,
-    batch: Batch,
-    drawn: Drawn,
-    adain: Tensor,
-    arithmetic_of: Callable[[], AbstractContextManager[object]],
-) -> DrawnPatches | None:
-    """Draw mouths and eyes of a batch over what the generator drew; None without its patches."""
-    if batch.patches is None or not isinstance(generator, SwiftGenerator):
-        return None
-    # Places of pixels are single precision, as everywhere.
-    shown = batch.patches.shown(drawn)
-    with arithmetic_of():
-        return generator.draw_patches(shown, adain)
+        load_into(discriminator, _with_foveal(own, discriminator), "the discriminator")
 
 
 def _detached(patches: DrawnPatches) -> DrawnPatches:
     return DrawnPatches(*(patch.detach() for patch in patches))
 
 
-def _foveal(fresh: Tensors, given: Tensors) -> Tensors:
-    """Return fresh foveal networks and their discriminators where given weights have none."""
-    prefixes = ("generator.fovea.", "discriminator.patches.")
-    missing = tuple(p for p in prefixes if not any(name.startswith(p) for name in given))
-    return {k: v.clone() for k, v in fresh.items() if missing and k.startswith(missing)}
+def _with_foveal(given: Tensors, network: nn.Module) -> Tensors:
+    """Add a network's own foveal tensors where given ones, of old, have none of them."""
+    if any(name.startswith(_FOVEAL) for name in given):
+        return given
+    return given | {k: v for k, v in network.state_dict().items() if k.startswith(_FOVEAL)}
 
 
 def _hold_all_but_foveal(networks: Networks) -> None:
     for network in networks:
-        network.requires_grad_(False)
-    foveal = networks.discriminator.patches
-    if isinstance(networks.generator, SwiftGenerator) and networks.generator.fovea is not None:
-        networks.generator.fovea.requires_grad_(True)
-        foveal.requires_grad_(True)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(_FOVEAL))
 
 
 def embed(embedder: Embedder | SwiftEmbedder, batch: Batch) -> Tensor:
@@ -356,6 +342,15 @@ def truth_of(batch: Batch, discriminator: Discriminator) -> Truth:
         mask=batch.mask.float() / 255,
         regions=batch.region.float() / 255,
     )
+
+
+def _learn_from(losses: Sequence[StepLoss], n_parts: int, terms: dict[str, list[Tensor]]) -> None:
+    """Let gradients of a part's losses flow, and collect what they say."""
+    with record_function(BACKWARD):
+        total = sum((loss.total for loss in losses[1:]), losses[0].total)
+        (total / n_parts).backward()  # type: ignore[no-untyped-call]
+    for loss in losses:
+        _collect(terms, loss.terms)
 
 
 def _collect(terms: dict[str, list[Tensor]], new: Mapping[str, Tensor]) -> None:

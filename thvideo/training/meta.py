@@ -9,10 +9,9 @@ from typing import Any, Literal
 import torch
 from torch.profiler import record_function
 
-from thvideo.errors import InputError, StageError
+from thvideo.errors import InputError, StageError, UsageError
 from thvideo.models.perceptual import perceptual_net
 from thvideo.models.presets import PRESETS, ModelOptions
-from thvideo.models.swift import SwiftOptions
 from thvideo.training.batch import Batch
 from thvideo.training.batch_loader import batches_from
 from thvideo.training.checkpoint import Tensors
@@ -80,6 +79,11 @@ class MetaRun:
         check_options(options, processes.size)
         self._options, self._how, self._processes = options, how, processes
         self.models = models or PRESETS[options.preset]
+        if options.trained == "foveal" and not self.models.has_fovea:
+            raise UsageError(
+                "these networks have no foveal ones to train",
+                hint="leave out --train, or begin a new swift run: --preset swift --init RUN",
+            )
         self._folder = RunFolder(folder, is_writer=processes.is_first)
         self._perceptual = {
             name: perceptual_net(name, path).to(how.device) for name, path in options.perceptual
@@ -245,14 +249,13 @@ class MetaRun:
 
     def _episodes_at(self, size_px: int, split: Literal["train", "val"]) -> Episodes:
         options = self._options
-        networks = self.models.networks
         return Episodes(
             options.data,
             split,
             size_px,
             options.episodes,
             seed=options.seed,
-            with_patches=isinstance(networks, SwiftOptions) and bool(networks.foveal_widths),
+            with_patches=self.models.has_fovea,
         )
 
     def _validate(self, *, is_last: bool = False) -> Iterator[MetaEvent]:

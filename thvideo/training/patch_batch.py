@@ -1,4 +1,4 @@
-"""Patches of mouth and eyes of a batch's episodes, and the losses of what is drawn in them.
+"""Patches of mouth and eyes of a batch's episodes, for the foveal networks.
 
 Shapes: B episodes, P patches (B mouths, or 2 B eyes), h and w a patch's height and width,
 F pixels along a side of the pictures that patches are cut from, S of those that networks see.
@@ -16,16 +16,15 @@ from torch.nn import functional
 
 from thvideo.imaging.warp import fetch
 from thvideo.landmarks.patches import (
-    LEFT_EYE,
+    EYES,
     MOUTH,
-    RIGHT_EYE,
     Place,
     cut_patch,
     draw_shapes,
     most_open,
     patch_frames,
 )
-from thvideo.models.shown import Drawn, Patch, Patches
+from thvideo.models.shown import Drawn, Patch, Patches, as_signed
 from thvideo.shapes import F32Array, F64Array, U8Array
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class PatchBatch:
 
         # As the product brings them to full size: the draft is fetched once more.
         places = fetch(of_each(drawn.flow).permute(0, 3, 1, 2), patches.places)
-        moved = fetch(of_each(self.draft) / 127.5 - 1, places.permute(0, 2, 3, 1))
+        moved = fetch(as_signed(of_each(self.draft)), places.permute(0, 2, 3, 1))
         side_px = self.draft.shape[-1]
         added = functional.grid_sample(
             of_each(drawn.image - drawn.warped),
@@ -118,7 +117,7 @@ class PatchBatch:
             padding_mode="border",
             align_corners=False,
         )
-        others = (_signed(one) for one in (patches.shapes, patches.own, patches.own_shapes))
+        others = (as_signed(one) for one in (patches.shapes, patches.own, patches.own_shapes))
         return Patch((moved + added).clamp(-1, 1), *others)
 
 
@@ -132,7 +131,7 @@ def patch_batch(episodes: "Sequence[Episode]", drafts: U8Array) -> PatchBatch:
     return PatchBatch(
         torch.from_numpy(np.ascontiguousarray(drafts.transpose(0, 3, 1, 2))),
         _cut(episodes, (MOUTH,)),
-        _cut(episodes, (RIGHT_EYE, LEFT_EYE)),
+        _cut(episodes, EYES),
     )
 
 
@@ -178,7 +177,3 @@ def _places(frame: F64Array, size: tuple[int, int], side_px: int) -> F32Array:
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float64)
     pixels = np.stack([x, y, np.ones_like(x)], axis=-1) @ back.T
     return np.asarray(2 * pixels / (side_px - 1) - 1, np.float32)
-
-
-def _signed(pictures: Tensor) -> Tensor:
-    return pictures.float() / 127.5 - 1

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from thvideo.models.discriminator import Discriminator
 from thvideo.models.perceptual import PerceptualNet
-from thvideo.models.shown import Drawn, DrawnPatches
+from thvideo.models.shown import Drawn, DrawnPatches, as_signed
 from thvideo.training.losses import (
     Judges,
     LossWeights,
@@ -77,8 +77,8 @@ def _summed(
 
 def _truth_of(patches: PatchesOfOne, judge: Discriminator) -> Truth:
     return Truth(
-        image=patches.truth.float() / 127.5 - 1,
-        map=patches.shapes.float() / 127.5 - 1,
+        image=as_signed(patches.truth),
+        map=as_signed(patches.shapes),
         w=judge.w_0[None],
         mask=patches.mask.float() / 255,
         regions=patches.region.float() / 255,

@@ -1,7 +1,6 @@
 """How good the averaged networks are on fixed episodes of people they were never trained on."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,11 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from thvideo.models.perceptual import PerceptualNet, content_loss
-from thvideo.models.shown import DrawnPatches, Patches
+from thvideo.models.shown import DrawnPatches, Patches, as_signed
+from thvideo.models.swift import SwiftGenerator
 from thvideo.shapes import U8Array
-from thvideo.training.batch import Batch, as_signed
+from thvideo.training.batch import Batch
 from thvideo.training.episodes import Episodes
-from thvideo.training.learner import Drawing, draw_patches, embed
+from thvideo.training.learner import Drawing, embed
 from thvideo.training.losses import masked_l1
 from thvideo.training.metrics import ssim
 from thvideo.training.patch_losses import each_part
@@ -76,7 +76,7 @@ class Validation:
             return {}
         values: dict[str, Tensor] = {}
         for index, (name, part) in enumerate(each_part(batch.patches)):
-            truth = part.truth.float() / 127.5 - 1
+            truth = as_signed(part.truth)
             mask, region = part.mask.float() / 255, part.region.float() / 255
             for prefix, image in (
                 (name, drawn.patches[index]),
@@ -151,10 +151,10 @@ def draw(networks: Drawing, batch: Batch) -> WholeAndPatches:
     adain = generator.adain_parameters(embed(embedder, batch))
     drawn = generator(batch.shown(), adain)
     image = drawn.image.float().clamp(-1, 1)
-    if batch.patches is None:
+    if batch.patches is None or not isinstance(generator, SwiftGenerator):
         return WholeAndPatches(image, None, None)
-    patches = draw_patches(generator, batch, drawn, adain, nullcontext)
-    return WholeAndPatches(image, batch.patches.shown(drawn), patches)
+    base = batch.patches.shown(drawn)
+    return WholeAndPatches(image, base, generator.draw_patches(base, adain))
 
 
 def _patch_pictures(drawn: WholeAndPatches, batch: Batch) -> list[Tensor]:
@@ -166,7 +166,7 @@ def _patch_pictures(drawn: WholeAndPatches, batch: Batch) -> list[Tensor]:
         (drawn.base.eyes.base[::2], drawn.patches.eyes[::2], batch.patches.eyes.truth[::2]),
     ]
     of_mouth, of_eye = (
-        torch.cat([before, after.float().clamp(-1, 1), truth.float() / 127.5 - 1], dim=3)
+        torch.cat([before, after.float().clamp(-1, 1), as_signed(truth)], dim=3)
         for before, after, truth in pictures
     )
     # One above the other, as high as the pictures beside them.
